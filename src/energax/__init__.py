@@ -1,0 +1,1 @@
+"""energax: energy-based models in JAX."""
