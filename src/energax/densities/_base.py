@@ -1,0 +1,45 @@
+"""Energies that are normalised and can be drawn from."""
+
+from __future__ import annotations
+
+import abc
+
+import jax.numpy as jnp
+
+from energax._typing import Configuration, PRNGKey, Scalar
+from energax.energies import AbstractEnergy, exact_draw, is_confined, log_normalizer
+
+
+class AbstractDensity(AbstractEnergy):
+    """A normalised energy with exact draws: log Z = 0 and energy(x) = −log p(x).
+
+    Densities are the ends of paths, base measures, noise laws, baselines and flows.
+    """
+
+    @abc.abstractmethod
+    def draw(self, *, key: PRNGKey) -> Configuration:
+        """One exact draw."""
+
+    @abc.abstractmethod
+    def log_prob(self, x: Configuration) -> Scalar:
+        """Normalised log-density of one configuration, with respect to the measure of `space`."""
+
+    def __call__(self, x: Configuration) -> Scalar:
+        return -self.log_prob(x)
+
+
+@log_normalizer.register
+def _(energy: AbstractDensity) -> Scalar:
+    del energy
+    return jnp.zeros(())
+
+
+@exact_draw.register
+def _(energy: AbstractDensity, *, key: PRNGKey) -> Configuration:
+    return energy.draw(key=key)
+
+
+@is_confined.register
+def _(energy: AbstractDensity) -> bool:
+    del energy
+    return True

@@ -1,0 +1,81 @@
+"""Energies: what a model is, wrappers that build energies from energies, and functions that ask more of them."""
+
+from energax.energies._base import AbstractConditionalEnergy as AbstractConditionalEnergy
+from energax.energies._base import AbstractEnergy as AbstractEnergy
+from energax.energies._base import FunctionEnergy as FunctionEnergy
+from energax.energies._base import ModuleEnergy as ModuleEnergy
+from energax.energies._base import energy as energy
+from energax.energies._capabilities import Block as Block
+from energax.energies._capabilities import Latent as Latent
+from energax.energies._capabilities import blocks as blocks
+from energax.energies._capabilities import capabilities as capabilities
+from energax.energies._capabilities import complete as complete
+from energax.energies._capabilities import conditional_logits as conditional_logits
+from energax.energies._capabilities import conditional_logits_at as conditional_logits_at
+from energax.energies._capabilities import exact_draw as exact_draw
+from energax.energies._capabilities import flip_deltas as flip_deltas
+from energax.energies._capabilities import is_confined as is_confined
+from energax.energies._capabilities import latent as latent
+from energax.energies._capabilities import log_normalizer as log_normalizer
+from energax.energies._capabilities import observed as observed
+from energax.energies._capabilities import observed_space as observed_space
+from energax.energies._capabilities import score as score
+from energax.energies._capabilities import value_and_score as value_and_score
+from energax.energies._parts import Batched as Batched
+from energax.energies._parts import Clamped as Clamped
+from energax.energies._parts import Conditional as Conditional
+from energax.energies._parts import Given as Given
+from energax.energies._parts import Marginal as Marginal
+from energax.energies._parts import marginal as marginal
+from energax.energies._wrappers import FREE as FREE
+from energax.energies._wrappers import Interpolated as Interpolated
+from energax.energies._wrappers import Lifted as Lifted
+from energax.energies._wrappers import Sum as Sum
+from energax.energies._wrappers import Tempered as Tempered
+from energax.energies.analytic._double_well import DoubleWell as DoubleWell
+from energax.energies.lattice._ising import Ising as Ising
+from energax.energies.machines._rbm import RBM as RBM
+from energax.energies.neural._confinement import Confinement as Confinement
+from energax.energies.neural._mlp import MLP as MLP
+from energax.energies.neural._mlp import default_confinement as default_confinement
+
+__all__ = [
+    "FREE",
+    "MLP",
+    "RBM",
+    "AbstractConditionalEnergy",
+    "AbstractEnergy",
+    "Batched",
+    "Block",
+    "Clamped",
+    "Conditional",
+    "Confinement",
+    "DoubleWell",
+    "FunctionEnergy",
+    "Given",
+    "Interpolated",
+    "Ising",
+    "Latent",
+    "Lifted",
+    "Marginal",
+    "ModuleEnergy",
+    "Sum",
+    "Tempered",
+    "blocks",
+    "capabilities",
+    "complete",
+    "conditional_logits",
+    "conditional_logits_at",
+    "default_confinement",
+    "energy",
+    "exact_draw",
+    "flip_deltas",
+    "is_confined",
+    "latent",
+    "log_normalizer",
+    "marginal",
+    "observed",
+    "observed_space",
+    "score",
+    "value_and_score",
+]

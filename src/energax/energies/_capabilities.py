@@ -1,0 +1,203 @@
+"""What can be asked of an energy beyond its value: functions with a generic fallback and one rule for each wrapper.
+
+A third party adds a fast path for an energy of its own with ``capability.register(MyEnergy)``; the contract checks
+compare every such path with the fallback.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from energax._errors import KernelMismatch, NotTractable, SpaceError
+from energax._typing import Configuration, PRNGKey, Scalar
+from energax.energies._base import AbstractEnergy
+from energax.spaces import AbstractDiscreteSpace, AbstractSpace, AbstractTwoValuedSpace, Product
+
+
+class Block(eqx.Module):
+    """Sites that are conditionally independent given all the others.
+
+    Attributes:
+        parts: Names of the parts of a `Product` space that hold the sites, sorted; None for a plain space, or for
+            all parts.
+        mask: Which sites of a plain space belong to the block, None for all of them.
+    """
+
+    parts: tuple[str, ...] | None = eqx.field(static=True, default=None)
+    mask: np.ndarray | None = None
+
+
+class Latent(NamedTuple):
+    """Which part of a latent energy's product space is data, and which parts are not."""
+
+    observed: str
+    hidden: tuple[str, ...]
+
+
+@functools.singledispatch
+def value_and_score(energy: AbstractEnergy, x: Configuration) -> tuple[Scalar, Configuration]:
+    """E(x) and the score −∇E(x), at a point of the covering space (see `AbstractSpace.fold`)."""
+    value, gradient = jax.value_and_grad(lambda y: energy(energy.space.fold(y)))(x)
+    return value, jax.tree.map(jnp.negative, gradient)
+
+
+def score(energy: AbstractEnergy, x: Configuration) -> Configuration:
+    """The score −∇E(x)."""
+    return value_and_score(energy, x)[1]
+
+
+@functools.singledispatch
+def conditional_logits(energy: AbstractEnergy, x: Configuration, part: str | None = None) -> Float[Array, "..."]:
+    """Logits of the law of every single site given all the others, at the current configuration.
+
+    For two-valued sites l_i = E(x with the first value at i) − E(x with the second value at i), shape of the part;
+    otherwise l_iv = E(x with value 0 at i) − E(x with value v at i), shape ``(*shape, k)``.
+    The fallback evaluates the energy k times for each site.
+
+    Args:
+        energy: A discrete energy.
+        x: One configuration.
+        part: Which part of a product space.
+    """
+    space = discrete_part(energy, part)
+    sites = x if part is None else x[part]
+
+    def energy_at(site: Array, value: Array) -> Scalar:
+        changed = sites.reshape(-1).at[site].set(value.astype(sites.dtype)).reshape(sites.shape)
+        return energy(changed if part is None else {**x, part: changed})
+
+    values = jnp.asarray(space.values)
+    at_values = jax.vmap(jax.vmap(energy_at, (None, 0)), (0, None))(jnp.arange(space.num_sites), values)
+    return logits_from_energies(space, at_values).reshape(space.logits_shape)
+
+
+@functools.singledispatch
+def conditional_logits_at(energy: AbstractEnergy, x: Array, site: Array) -> Float[Array, "..."]:
+    """Logits of one site (index into the flattened configuration) given all the others.
+
+    A scalar for two-valued sites, shape ``(k,)`` otherwise. The fallback evaluates the energy k times.
+    """
+    space = discrete_part(energy, None)
+
+    def energy_at(value: Array) -> Scalar:
+        return energy(x.reshape(-1).at[site].set(value.astype(x.dtype)).reshape(x.shape))
+
+    return logits_from_energies(space, jax.vmap(energy_at)(jnp.asarray(space.values)))
+
+
+def flip_deltas(energy: AbstractEnergy, x: Array) -> Float[Array, "..."]:
+    """ΔE_i = E(x with site i flipped) − E(x) for every site of a two-valued space."""
+    space = discrete_part(energy, None)
+    if not isinstance(space, AbstractTwoValuedSpace):
+        raise KernelMismatch(f"flip_deltas needs two-valued sites, but space={space}. Use conditional_logits.")
+    logits = conditional_logits(energy, x)
+    return jnp.where(x == space.values[1], logits, -logits)
+
+
+@functools.singledispatch
+def blocks(energy: AbstractEnergy) -> tuple[Block, ...]:
+    """Blocks of conditionally independent sites that together cover all sites; empty where none are known.
+
+    Hidden parts come first, so that a Gibbs sweep that begins at an observed configuration needs no hidden start.
+    """
+    del energy
+    return ()
+
+
+@functools.singledispatch
+def latent(energy: AbstractEnergy) -> Latent | None:
+    """Which part of the energy's product space is observed, None for an energy without hidden variables."""
+    del energy
+    return None
+
+
+@functools.singledispatch
+def log_normalizer(energy: AbstractEnergy) -> Scalar:
+    """Log Z = log ∫ exp(−E) in closed form.
+
+    Raises:
+        NotTractable: No closed form is known; `energax.exact` enumerates small systems.
+    """
+    raise NotTractable(f"No closed form of log Z is known for {type(energy).__name__}.")
+
+
+@functools.singledispatch
+def exact_draw(energy: AbstractEnergy, *, key: PRNGKey) -> Configuration:
+    """One exact draw from exp(−E)/Z.
+
+    Raises:
+        NotTractable: No exact sampler is known; `energax.exact` draws from small systems by enumeration.
+    """
+    del key
+    raise NotTractable(f"No exact sampler is known for {type(energy).__name__}.")
+
+
+@functools.singledispatch
+def is_confined(energy: AbstractEnergy) -> bool | None:
+    """Whether exp(−E) is known to be integrable (True), known not to be (False), or unknown (None)."""
+    return True if np.isfinite(energy.space.log_volume) else None
+
+
+def observed_space(energy: AbstractEnergy) -> AbstractSpace:
+    """The space of the data: the observed part of a latent energy, the whole space of any other."""
+    names = latent(energy)
+    if names is None:
+        return energy.space
+    if not isinstance(energy.space, Product):
+        raise SpaceError(f"{type(energy).__name__} declares hidden parts but its space is {energy.space}.")
+    return energy.space.parts[names.observed]
+
+
+def observed(energy: AbstractEnergy, x: Configuration) -> Configuration:
+    """The observed part of a configuration of the whole space."""
+    names = latent(energy)
+    return x if names is None else x[names.observed]
+
+
+def complete(energy: AbstractEnergy, x: Configuration, *, key: PRNGKey) -> Configuration:
+    """A configuration of the whole space with the observed part `x` and the hidden parts at their initial law."""
+    names = latent(energy)
+    if names is None:
+        return x
+    parts = energy.space.parts  # pyright: ignore[reportAttributeAccessIssue]
+    keys = jax.random.split(key, len(names.hidden))
+    hidden = {name: parts[name].initial(key=k) for name, k in zip(names.hidden, keys, strict=True)}
+    return {names.observed: x, **hidden}
+
+
+def capabilities(energy: AbstractEnergy) -> frozenset[str]:
+    """The names that kernels use in `needs`: what `energy` offers."""
+    space = observed_space(energy)
+    offered = {"energy"}
+    if not space.is_discrete:
+        offered.add("score")
+    if isinstance(space, AbstractDiscreteSpace):
+        offered.add("conditional_logits")
+    if isinstance(space, AbstractTwoValuedSpace):
+        offered.add("flip_deltas")
+    if blocks(energy):
+        offered.add("blocks")
+    return frozenset(offered)
+
+
+def discrete_part(energy: AbstractEnergy, part: str | None) -> AbstractDiscreteSpace:
+    """The discrete space of a part, or of the whole configuration when `part` is None."""
+    space: Any = energy.space
+    if part is not None:
+        space = space.parts[part]
+    if not isinstance(space, AbstractDiscreteSpace):
+        raise KernelMismatch(f"Conditional logits need discrete sites, but space={space}.")
+    return space
+
+
+def logits_from_energies(space: AbstractDiscreteSpace, at_values: Float[Array, "*n k"]) -> Float[Array, "..."]:
+    """Logits of a site from the energies with each of its values."""
+    relative = at_values[..., :1] - at_values
+    return relative[..., 1] if isinstance(space, AbstractTwoValuedSpace) else relative

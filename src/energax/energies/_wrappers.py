@@ -1,0 +1,306 @@
+"""Energies made of energies: tempered, summed, interpolated. Each carries one rule per capability."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from energax._errors import ArgumentError, SpaceError
+from energax._typing import Configuration, PRNGKey, Scalar
+from energax.energies._base import AbstractEnergy
+from energax.energies._capabilities import (
+    Block,
+    Latent,
+    blocks,
+    conditional_logits,
+    conditional_logits_at,
+    discrete_part,
+    exact_draw,
+    is_confined,
+    latent,
+    log_normalizer,
+    observed_space,
+    value_and_score,
+)
+from energax.spaces import AbstractSpace, Product
+
+
+class Tempered(AbstractEnergy):
+    """β E(x): the law exp(−βE)/Z(β).
+
+    The whole energy is scaled, hidden parts included: ``Tempered(RBM, beta)`` tempers the joint law and keeps block
+    Gibbs, ``Tempered(marginal(RBM), beta)`` is another law.
+
+    Args:
+        energy: E.
+        beta: Inverse temperature β, a traced number.
+    """
+
+    energy: AbstractEnergy
+    beta: Scalar = eqx.field(converter=jnp.asarray)
+
+    @property
+    def space(self) -> AbstractSpace:
+        return self.energy.space
+
+    def __call__(self, x: Configuration) -> Scalar:
+        return self.beta * self.energy(x)
+
+
+class Sum(AbstractEnergy):
+    """E_1(x) + ... + E_m(x): the product of experts exp(−ΣE_i)/Z.
+
+    Args:
+        energies: The terms, all over one space.
+    """
+
+    energies: tuple[AbstractEnergy, ...] = eqx.field(converter=tuple)
+
+    def __check_init__(self) -> None:
+        if not self.energies:
+            raise ArgumentError("Sum needs at least one energy.")
+        for other in self.energies[1:]:
+            _require_same_space(self.energies[0], other)
+
+    @property
+    def space(self) -> AbstractSpace:
+        return self.energies[0].space
+
+    def __call__(self, x: Configuration) -> Scalar:
+        return sum((energy(x) for energy in self.energies[1:]), start=self.energies[0](x))
+
+
+class Interpolated(AbstractEnergy):
+    """(1 − t) A(x) + t B(x): the geometric path from exp(−A) to exp(−B).
+
+    If one or both ends are latent they need the same observed space, and each keeps its own hidden parts: the other
+    end sees them with a uniform law, so that the observed law at t = 0 is that of A, at t = 1 that of B, with
+    unchanged normalisers. (Two machines that shall share their hidden units are a `Sum` of two `Tempered`.)
+
+    Args:
+        start: A, the end t = 0.
+        end: B, the end t = 1.
+        t: Path parameter in [0, 1], a traced number.
+    """
+
+    start: AbstractEnergy
+    end: AbstractEnergy
+    t: Scalar
+
+    def __init__(self, start: AbstractEnergy, end: AbstractEnergy, t: Scalar | float) -> None:
+        self.start, self.end = aligned(start, end)
+        self.t = jnp.asarray(t)
+
+    @property
+    def space(self) -> AbstractSpace:
+        return self.end.space
+
+    def __call__(self, x: Configuration) -> Scalar:
+        return (1 - self.t) * self.start(x) + self.t * self.end(x)
+
+
+class Lifted(AbstractEnergy):
+    """An energy on a larger product space, uniform on the added parts: E(x) + log of their volume.
+
+    Its observed law and its log Z are those of the energy that it wraps.
+
+    Args:
+        energy: E, plain or latent.
+        space: The larger product space.
+        observed: The observed part of `space`, on which a plain energy lives.
+        names: For a latent energy, (its name, name in `space`) of each of its parts.
+    """
+
+    energy: AbstractEnergy
+    space: Product = eqx.field(static=True)
+    observed: str = eqx.field(static=True)
+    names: tuple[tuple[str, str], ...] = eqx.field(static=True, default=())
+
+    def __call__(self, x: Configuration) -> Scalar:
+        return self.energy(self.inner(x)) + self.log_volume
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Names of the parts that `energy` does not have."""
+        known = {outer for _, outer in self.names} or {self.observed}
+        return tuple(name for name in self.space.parts if name not in known)
+
+    @property
+    def log_volume(self) -> float:
+        """Logarithm of the volume of the added parts."""
+        return sum(self.space.parts[name].log_volume for name in self.added)
+
+    def inner(self, x: Configuration) -> Configuration:
+        """The part of a configuration that `energy` sees, under its own names."""
+        return {own: x[outer] for own, outer in self.names} if self.names else x[self.observed]
+
+
+def aligned(start: AbstractEnergy, end: AbstractEnergy) -> tuple[AbstractEnergy, AbstractEnergy]:
+    """Both energies on one space, each keeping its own hidden parts (see `Interpolated`).
+
+    Raises:
+        SpaceError: The observed spaces differ, or added parts have no finite volume.
+    """
+    a, b = latent(start), latent(end)
+    if a is None and b is None:
+        _require_same_space(start, end)
+        return start, end
+    ours, theirs = observed_space(start), observed_space(end)
+    if ours != theirs:
+        raise SpaceError(f"Energies that are combined need one observed space, got {ours} and {theirs}.")
+    name = b.observed if b is not None else a.observed  # pyright: ignore[reportOptionalMemberAccess]
+    taken = set() if b is None else {b.observed, *b.hidden}
+    end_names = tuple((part, part) for part in sorted(taken))
+    start_names: tuple[tuple[str, str], ...] = ()
+    if a is not None:
+        start_names = ((a.observed, name), *((part, _fresh(part, taken | {name})) for part in a.hidden))
+    spaces: dict[str, AbstractSpace] = {name: observed_space(end)}
+    for energy, names in ((start, start_names), (end, end_names)):
+        for own, outer in names:
+            spaces[outer] = energy.space.parts[own]  # pyright: ignore[reportAttributeAccessIssue]
+    space = Product(spaces)
+    return _lift(start, space, name, start_names), _lift(end, space, name, end_names)
+
+
+def _fresh(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name = f"{name}_start"
+    return name
+
+
+def _lift(energy: AbstractEnergy, space: Product, observed: str, names: tuple[tuple[str, str], ...]) -> AbstractEnergy:
+    if energy.space == space and all(own == outer for own, outer in names):
+        return energy
+    lifted = Lifted(energy, space, observed, names)
+    if not math.isfinite(lifted.log_volume):
+        raise SpaceError(f"Hidden parts {lifted.added} are unbounded, so no uniform law can be put on them.")
+    return lifted
+
+
+def _require_same_space(a: AbstractEnergy, b: AbstractEnergy) -> None:
+    if a.space != b.space:
+        raise SpaceError(f"Energies that are combined need one space, got {a.space} and {b.space}.")
+
+
+# -- rules: what a combination inherits from its terms ---------------------------------------------------------------
+
+
+def _terms(energy: AbstractEnergy) -> list[tuple[Any, AbstractEnergy]]:
+    """The (coefficient, energy) pairs of a linear combination."""
+    if isinstance(energy, Tempered):
+        return [(energy.beta, energy.energy)]
+    if isinstance(energy, Interpolated):
+        return [(1 - energy.t, energy.start), (energy.t, energy.end)]
+    assert isinstance(energy, Sum)
+    return [(1, term) for term in energy.energies]
+
+
+def _combined_value_and_score(energy: AbstractEnergy, x: Configuration) -> tuple[Scalar, Configuration]:
+    pairs = [(c, *value_and_score(term, x)) for c, term in _terms(energy)]
+    value = sum(c * v for c, v, _ in pairs)
+    total = jax.tree.map(lambda *leaves: sum(leaves), *[jax.tree.map(lambda g, c=c: c * g, g) for c, _, g in pairs])
+    return jnp.asarray(value), total
+
+
+def _combined_logits(energy: AbstractEnergy, x: Configuration, part: str | None = None) -> Float[Array, "..."]:
+    return jnp.asarray(sum(c * conditional_logits(term, x, part) for c, term in _terms(energy)))
+
+
+def _combined_logits_at(energy: AbstractEnergy, x: Array, site: Array) -> Float[Array, "..."]:
+    return jnp.asarray(sum(c * conditional_logits_at(term, x, site) for c, term in _terms(energy)))
+
+
+def _combined_blocks(energy: AbstractEnergy) -> tuple[Block, ...]:
+    known = [b for b in (blocks(term) for _, term in _terms(energy)) if b != FREE]
+    if not known:
+        return FREE
+    first = known[0]
+    return first if all(_same_blocks(first, other) for other in known[1:]) else ()
+
+
+def _combined_latent(energy: AbstractEnergy) -> Latent | None:
+    names = [latent(term) for _, term in _terms(energy)]
+    return next((n for n in names if n is not None), None)
+
+
+def _combined_is_confined(energy: AbstractEnergy) -> bool | None:
+    answers = [is_confined(term) for _, term in _terms(energy)]
+    if all(a is True for a in answers):
+        return True
+    return False if all(a is False for a in answers) else None
+
+
+FREE: tuple[Block, ...] = (Block(),)
+"""The blocks of an energy whose sites are all independent: one block, compatible with any finer partition."""
+
+
+def _same_blocks(a: tuple[Block, ...], b: tuple[Block, ...]) -> bool:
+    def same(x: Block, y: Block) -> bool:
+        if x.parts != y.parts or (x.mask is None) != (y.mask is None):
+            return False
+        return x.mask is None or bool((x.mask == y.mask).all())
+
+    return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+
+
+for _combination in (Tempered, Sum, Interpolated):
+    value_and_score.register(_combination, _combined_value_and_score)
+    conditional_logits.register(_combination, _combined_logits)
+    conditional_logits_at.register(_combination, _combined_logits_at)
+    blocks.register(_combination, _combined_blocks)
+    latent.register(_combination, _combined_latent)
+    is_confined.register(_combination, _combined_is_confined)
+
+
+@conditional_logits.register
+def _(energy: Lifted, x: Configuration, part: str | None = None) -> Float[Array, "..."]:
+    assert part is not None
+    if part in energy.added:
+        space = discrete_part(energy, part)
+        return jnp.zeros(space.logits_shape)
+    own = {outer: inner for inner, outer in energy.names}
+    return conditional_logits(energy.energy, energy.inner(x), own.get(part))
+
+
+@blocks.register
+def _(energy: Lifted) -> tuple[Block, ...]:
+    inner = blocks(energy.energy)
+    if inner in ((), FREE):
+        return inner
+    outer = dict(energy.names) if energy.names else {}
+    renamed = [sorted(outer[p] for p in b.parts) if b.parts else [energy.observed] for b in inner]
+    if any(b.mask is not None for b in inner):
+        return ()
+    # Added parts are independent of everything, so they can be drawn with the first block.
+    first = tuple(sorted([*energy.added, *renamed[0]]))
+    return (Block(first), *(Block(tuple(names)) for names in renamed[1:]))
+
+
+@latent.register
+def _(energy: Lifted) -> Latent | None:
+    return Latent(energy.observed, tuple(name for name in energy.space.parts if name != energy.observed))
+
+
+@is_confined.register
+def _(energy: Lifted) -> bool | None:
+    return is_confined(energy.energy)
+
+
+@log_normalizer.register
+def _(energy: Lifted) -> Scalar:
+    return log_normalizer(energy.energy)
+
+
+@exact_draw.register
+def _(energy: Lifted, *, key: PRNGKey) -> Configuration:
+    inner_key, added_key = jax.random.split(key)
+    x = exact_draw(energy.energy, key=inner_key)
+    whole = {outer: x[own] for own, outer in energy.names} if energy.names else {energy.observed: x}
+    keys = jax.random.split(added_key, len(energy.added))
+    added = {n: energy.space.parts[n].initial(key=k) for n, k in zip(energy.added, keys, strict=True)}
+    return {**whole, **added}

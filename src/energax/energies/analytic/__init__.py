@@ -1,0 +1,1 @@
+"""Energies with a formula: test targets with known answers."""

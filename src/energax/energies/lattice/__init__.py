@@ -1,0 +1,1 @@
+"""Energies on regular lattices."""

@@ -1,0 +1,1 @@
+"""Boltzmann machines: energies with hidden units."""

@@ -1,0 +1,90 @@
+"""Multilayer perceptrons as energies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from energax._errors import ArgumentError
+from energax._typing import PRNGKey, Scalar
+from energax.energies._base import AbstractEnergy
+from energax.energies._capabilities import is_confined
+from energax.energies.neural._confinement import Confinement
+from energax.spaces import AbstractArraySpace, Euclidean
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "silu": jax.nn.silu,
+    "tanh": jnp.tanh,
+    "softplus": jax.nn.softplus,
+    "elu": jax.nn.elu,
+    "relu": jax.nn.relu,
+}
+"""Activations by name; all are Lipschitz, so that a confined network stays integrable."""
+
+
+class MLP(AbstractEnergy):
+    """A fully connected network f plus a confining base measure, E(x) = f(x) + ½ Σ ((x − m)/s)².
+
+    Args:
+        space: Space of x, or a shape for Euclidean space of that shape. Discrete configurations are fed as numbers.
+        hidden: Widths of the hidden layers.
+        activation: A name of `ACTIVATIONS`.
+        confinement: The base measure; by default N(0, 1) on Euclidean space and none on bounded spaces. With None
+            on Euclidean space log Z is refused.
+        key: Random key of the initial weights.
+
+    Example:
+        >>> import jax
+        >>> from energax import energies
+        >>> energy = energies.MLP(2, hidden=(128, 128), key=jax.random.key(0))
+        >>> energy(jax.numpy.zeros(2)).shape
+        ()
+    """
+
+    layers: tuple[eqx.nn.Linear, ...]
+    confinement: Confinement | None
+    space: AbstractArraySpace = eqx.field(static=True)
+    activation: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        space: AbstractArraySpace | int | tuple[int, ...],
+        *,
+        hidden: Sequence[int] = (128, 128),
+        activation: str = "silu",
+        confinement: Confinement | str | None = "default",
+        key: PRNGKey,
+    ) -> None:
+        if activation not in ACTIVATIONS:
+            raise ArgumentError(f"Unknown activation {activation!r}. Known: {', '.join(sorted(ACTIVATIONS))}.")
+        self.space = space if isinstance(space, AbstractArraySpace) else Euclidean(space, initial_scale=1.0)
+        self.confinement = default_confinement(self.space) if isinstance(confinement, str) else confinement
+        self.activation = activation
+        widths = (self.space.num_sites, *hidden)
+        keys = jax.random.split(key, len(widths))
+        inner = tuple(eqx.nn.Linear(m, n, key=k) for m, n, k in zip(widths, widths[1:], keys, strict=False))
+        self.layers = (*inner, eqx.nn.Linear(widths[-1], "scalar", key=keys[-1]))
+
+    def __call__(self, x: Array) -> Scalar:
+        y = x.reshape(-1).astype(jnp.promote_types(x.dtype, self.layers[0].weight.dtype))
+        for layer in self.layers[:-1]:
+            y = ACTIVATIONS[self.activation](layer(y))
+        return self.layers[-1](y) + (0.0 if self.confinement is None else self.confinement(x))
+
+
+def default_confinement(space: AbstractArraySpace) -> Confinement | None:
+    """N(0, scale²) with the initial scale of a Euclidean space; nothing on spaces of finite volume."""
+    if np.isfinite(space.log_volume):
+        return None
+    scale = space.initial_scale if isinstance(space, Euclidean) and space.initial_scale is not None else 1.0
+    return Confinement(jnp.zeros(()), jnp.asarray(scale, jnp.result_type(float)))
+
+
+@is_confined.register
+def _(energy: MLP) -> bool:
+    return energy.confinement is not None or bool(np.isfinite(energy.space.log_volume))
