@@ -1,0 +1,29 @@
+"""Kernels: one Markov transition a file. The energy is an argument of every call, never part of the kernel."""
+
+from energax.kernels._base import AbstractKernel as AbstractKernel
+from energax.kernels._base import AbstractState as AbstractState
+from energax.kernels._base import AbstractStepSizeKernel as AbstractStepSizeKernel
+from energax.kernels._base import StepInfo as StepInfo
+from energax.kernels._base import suggestions as suggestions
+from energax.kernels._base import target as target
+from energax.kernels._block_gibbs import BlockGibbs as BlockGibbs
+from energax.kernels._heat_bath import HeatBath as HeatBath
+from energax.kernels._hmc import HMC as HMC
+from energax.kernels._langevin import MALA as MALA
+from energax.kernels._langevin import ULA as ULA
+from energax.kernels._rwm import RandomWalk as RandomWalk
+
+__all__ = [
+    "HMC",
+    "MALA",
+    "ULA",
+    "AbstractKernel",
+    "AbstractState",
+    "AbstractStepSizeKernel",
+    "BlockGibbs",
+    "HeatBath",
+    "RandomWalk",
+    "StepInfo",
+    "suggestions",
+    "target",
+]

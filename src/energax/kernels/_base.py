@@ -1,0 +1,134 @@
+"""What a Markov transition is, and the check that it fits an energy."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from energax._errors import KernelMismatch
+from energax._typing import BoolScalar, Configuration, PRNGKey, Scalar
+from energax.energies import AbstractEnergy, capabilities, latent, marginal, observed_space
+
+
+class AbstractState(eqx.Module):
+    """A kernel's memory inside one driver call: the observed configuration, auxiliaries, and caches of one energy."""
+
+    x: eqx.AbstractVar[Configuration]
+
+
+class StepInfo(eqx.Module):
+    """What happened in one transition.
+
+    Attributes:
+        accept_prob: Probability with which the proposal was accepted; 1 for kernels that do not reject.
+        accepted: Whether the configuration was replaced.
+        is_finite: False where the proposal had a NaN or −inf energy; such a proposal is rejected and counted.
+    """
+
+    accept_prob: Scalar
+    accepted: BoolScalar
+    is_finite: BoolScalar
+
+    @staticmethod
+    def certain() -> "StepInfo":
+        """The info of a transition that cannot be rejected."""
+        return StepInfo(jnp.ones(()), jnp.ones((), bool), jnp.ones((), bool))
+
+
+class AbstractKernel(eqx.Module):
+    """One Markov transition of one configuration, built for any energy that offers what the kernel needs.
+
+    The energy is an argument of every call, never part of the kernel: parameters, temperatures and conditions may
+    change between calls without recompilation. A state holds caches of the energy that it was made with; `refresh`
+    recomputes them for another one.
+    """
+
+    @property
+    @abc.abstractmethod
+    def exact(self) -> bool:
+        """Whether exp(−E) is left invariant at any step size."""
+
+    @property
+    @abc.abstractmethod
+    def needs(self) -> frozenset[str]:
+        """Names of the capabilities that the energy must offer."""
+
+    @property
+    def uses_hidden(self) -> bool:
+        """Whether the kernel moves the hidden parts of a latent energy itself; others see its marginal."""
+        return False
+
+    @abc.abstractmethod
+    def init(self, energy: AbstractEnergy, x: Configuration, *, key: PRNGKey) -> Any:
+        """State at the observed configuration `x`."""
+
+    @abc.abstractmethod
+    def refresh(self, energy: AbstractEnergy, state: Any) -> Any:
+        """The same configuration and auxiliaries, with caches recomputed for `energy`."""
+
+    @abc.abstractmethod
+    def step(self, energy: AbstractEnergy, state: Any, *, key: PRNGKey) -> tuple[Any, StepInfo]:
+        """One transition."""
+
+
+class AbstractStepSizeKernel(AbstractKernel):
+    """A kernel with a step size that can be tuned to an acceptance rate."""
+
+    step_size: eqx.AbstractVar[Scalar]
+
+    @property
+    @abc.abstractmethod
+    def target_accept_prob(self) -> float:
+        """Acceptance probability at which the kernel is most efficient on product targets of high dimension."""
+
+    def with_step_size(self, step_size: Scalar) -> "AbstractStepSizeKernel":
+        """The same kernel with another step size."""
+        return eqx.tree_at(lambda kernel: kernel.step_size, self, step_size)
+
+
+def target(energy: AbstractEnergy, kernel: AbstractKernel) -> AbstractEnergy:
+    """The energy that `kernel` moves in, after checking that the two fit.
+
+    That is the joint energy for kernels that draw hidden units themselves, and the marginal for all others; both
+    have the same observed law.
+
+    Raises:
+        KernelMismatch: The energy does not offer what the kernel needs; the message names kernels that would work.
+    """
+    missing = kernel.needs - capabilities(energy)
+    if missing:
+        space = observed_space(energy)
+        raise KernelMismatch(
+            f"{type(kernel).__name__} needs {_READABLE[min(missing)]}, but {type(energy).__name__} has space={space}"
+            f"{'' if missing != {'blocks'} else ' and no known blocks'}. Try {' or '.join(suggestions(energy))}."
+        )
+    return energy if kernel.uses_hidden or latent(energy) is None else marginal(energy)
+
+
+def suggestions(energy: AbstractEnergy) -> list[str]:
+    """Kernels that would work for `energy`, best first."""
+    offered = capabilities(energy)
+    known = [
+        ("BlockGibbs()", "blocks"),
+        ("HeatBath()", "conditional_logits"),
+        ("HMC(step_size=0.1)", "score"),
+        ("MALA(step_size=0.01)", "score"),
+        ("RandomWalk(step_size=0.1)", "continuous"),
+    ]
+    return [text for text, need in known if need in offered][:2]
+
+
+def as_step_size(value: Any) -> Scalar:
+    """A step size as a traced leaf of a fixed dtype, so that a new value never recompiles."""
+    return jnp.asarray(value, jnp.result_type(float) if isinstance(value, int | float) else None)
+
+
+_READABLE = {
+    "continuous": "a continuous space",
+    "score": "a score, that is a continuous space",
+    "blocks": "blocks of conditionally independent sites",
+    "conditional_logits": "discrete sites",
+    "flip_deltas": "two-valued sites",
+    "energy": "an energy",
+}

@@ -1,0 +1,25 @@
+"""Drivers: functions that run a kernel over many chains, or move particles along a path."""
+
+from energax.sampling._accumulators import AbstractAccumulator as AbstractAccumulator
+from energax.sampling._accumulators import Mean as Mean
+from energax.sampling._adaptation import StepSizeAdaptation as StepSizeAdaptation
+from energax.sampling._anneal import Work as Work
+from energax.sampling._anneal import anneal as anneal
+from energax.sampling._anneal import schedule as schedule
+from energax.sampling._resampling import RESAMPLERS as RESAMPLERS
+from energax.sampling._sample import sample as sample
+from energax.sampling._sample import starts as starts
+from energax.sampling._samples import Samples as Samples
+
+__all__ = [
+    "RESAMPLERS",
+    "AbstractAccumulator",
+    "Mean",
+    "Samples",
+    "StepSizeAdaptation",
+    "Work",
+    "anneal",
+    "sample",
+    "schedule",
+    "starts",
+]
