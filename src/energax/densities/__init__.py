@@ -6,5 +6,32 @@ from energax.densities._gaussian import GaussianMixture as GaussianMixture
 from energax.densities._independent import IndependentSites as IndependentSites
 from energax.densities._independent import Uniform as Uniform
 from energax.densities._independent import bernoulli_fit as bernoulli_fit
+from energax.densities._planar import PLANAR_NAMES as PLANAR_NAMES
+from energax.densities._planar import planar as planar
+from energax.densities._planar import planar_half_width as planar_half_width
+from energax.densities._planar_curves import AbstractCurve as AbstractCurve
+from energax.densities._planar_curves import Moons as Moons
+from energax.densities._planar_curves import SmearedCurve as SmearedCurve
+from energax.densities._planar_curves import Spiral as Spiral
+from energax.densities._planar_shapes import Checkerboard as Checkerboard
+from energax.densities._planar_shapes import Pinwheel as Pinwheel
+from energax.densities._planar_shapes import Rings as Rings
 
-__all__ = ["AbstractDensity", "Gaussian", "GaussianMixture", "IndependentSites", "Uniform", "bernoulli_fit"]
+__all__ = [
+    "PLANAR_NAMES",
+    "AbstractCurve",
+    "AbstractDensity",
+    "Checkerboard",
+    "Gaussian",
+    "GaussianMixture",
+    "IndependentSites",
+    "Moons",
+    "Pinwheel",
+    "Rings",
+    "SmearedCurve",
+    "Spiral",
+    "Uniform",
+    "bernoulli_fit",
+    "planar",
+    "planar_half_width",
+]
