@@ -1,0 +1,21 @@
+"""Objectives: how a model learns, one family a file. The gradient of `loss` is the estimator of the update."""
+
+from energax.objectives._base import AbstractObjective as AbstractObjective
+from energax.objectives._base import Metrics as Metrics
+from energax.objectives._base import frozen as frozen
+from energax.objectives._contrastive import ContrastiveDivergence as ContrastiveDivergence
+from energax.objectives._contrastive import PersistentCD as PersistentCD
+from energax.objectives._contrastive import PersistentState as PersistentState
+from energax.objectives._contrastive import run_chains as run_chains
+from energax.objectives._denoising import DenoisingScoreMatching as DenoisingScoreMatching
+
+__all__ = [
+    "AbstractObjective",
+    "ContrastiveDivergence",
+    "DenoisingScoreMatching",
+    "Metrics",
+    "PersistentCD",
+    "PersistentState",
+    "frozen",
+    "run_chains",
+]

@@ -1,0 +1,43 @@
+"""How a model learns: an objective whose gradient is the estimator."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import Array
+
+from energax._typing import Configuration, PRNGKey, Scalar
+from energax.energies import AbstractEnergy
+
+Metrics = dict[str, Array]
+"""Scalars by name, measured on the way and never fed back."""
+
+
+class AbstractObjective(eqx.Module):
+    """A training objective: the gradient of `loss` with respect to the energy IS the estimator of the update.
+
+    The state of an objective holds positions of chains, weights, and values that belong by definition to a past
+    energy; it never holds a cache of the current one, because the energy changes between any two calls.
+    """
+
+    @abc.abstractmethod
+    def check(self, energy: AbstractEnergy) -> None:
+        """Raise `KernelMismatch` or `SpaceError` if the objective cannot train this energy."""
+
+    @abc.abstractmethod
+    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> Any:
+        """State before the first update, from a first batch of data with a leading axis."""
+
+    @abc.abstractmethod
+    def loss(
+        self, energy: AbstractEnergy, batch: Configuration, state: Any, *, key: PRNGKey
+    ) -> tuple[Scalar, tuple[Any, Metrics]]:
+        """The number to differentiate, the next state, and metrics."""
+
+
+def frozen(energy: AbstractEnergy) -> AbstractEnergy:
+    """The same energy without gradients: what chains move in."""
+    return jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, energy)

@@ -1,0 +1,269 @@
+"""Contrastive divergence and its persistent form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from energax._errors import ArgumentError, KernelMismatch
+from energax._typing import Configuration, PRNGKey, Scalar
+from energax.energies import AbstractEnergy, marginal, observed_space
+from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
+from energax.objectives._base import AbstractObjective, Metrics, frozen
+
+_NUM_WATCHED = 128
+
+
+class ContrastiveDivergence(AbstractObjective):
+    """CD-k: E_data[∂E] − E[∂E] at the ends of k-step chains that start at the data.
+
+    With F the observed energy, loss = mean F(data) − mean F(chains), chains held constant.
+
+    Exactness: biased for finite k; the bias vanishes with k → ∞. The mass of modes that k steps cannot connect is
+    never learned.
+
+    Cost: k transitions for each row of the batch, and the gradient of two batches of energies.
+
+    Args:
+        kernel: The transition; block Gibbs for machines with hidden units.
+        num_steps: k.
+
+    References:
+        [hinton2002]
+    """
+
+    kernel: AbstractKernel
+    num_steps: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self) -> None:
+        _check_steps(self.num_steps)
+
+    def check(self, energy: AbstractEnergy) -> None:
+        target(energy, self.kernel)
+
+    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
+        del energy, batch, key
+
+    def loss(
+        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
+    ) -> tuple[Scalar, tuple[None, Metrics]]:
+        keys = jax.random.split(key, jax.tree.leaves(batch)[0].shape[0])
+        start = _as_positions(energy, batch)
+        ends, info = run_chains(energy, self.kernel, start, keys, self.num_steps)
+        loss, metrics = contrast(energy, batch, ends)
+        return loss, (state, {**metrics, **info, **watch(energy, batch, start, ends)})
+
+
+class PersistentState(eqx.Module):
+    """Positions that survive the update, and the logarithm of an adapted step size.
+
+    Attributes:
+        x: Observed configurations of the reservoir, (chain, *event).
+        log_step_size: Logarithm of the kernel's step size, None for kernels without one.
+    """
+
+    x: Configuration
+    log_step_size: Float[Array, ""] | None
+
+
+class PersistentCD(AbstractObjective):
+    """Persistent contrastive divergence: chains go on from update to update, with a replay reservoir and restarts.
+
+    loss = mean F(data) − mean F(chains) with chains that were moved `num_steps` transitions under the present
+    energy. Only positions persist: every cache is recomputed for the new energy.
+
+    Exactness: consistent if chains mix faster than the parameters change. The relative mass of separated modes is
+    only as right as the chains' ability to cross between them; started at the data they keep its masses whatever
+    the model says.
+
+    Cost: `num_steps` transitions of `num_chains` chains, and the gradient of two batches of energies.
+
+    Args:
+        kernel: The transition.
+        num_chains: Chains moved at each update.
+        num_steps: Transitions at each update.
+        reservoir: Number of stored positions, at least `num_chains` (the default). If larger, each update moves a
+            random part of them.
+        restart: Probability with which a moved chain is restarted before it moves.
+        start: Where chains begin and restart: ``"data"`` (rows of the batch) or ``"noise"`` (the initial law of the
+            space).
+        adapt_step_size: Let the step size follow the kernel's target acceptance from update to update. Kernels that
+            are exact at any step size stay so.
+
+    References:
+        [tieleman2008], [du2019] for the reservoir with restarts.
+    """
+
+    kernel: AbstractKernel
+    num_chains: int = eqx.field(static=True, default=512)
+    num_steps: int = eqx.field(static=True, default=1)
+    reservoir: int | None = eqx.field(static=True, default=None, kw_only=True)
+    restart: float = eqx.field(static=True, default=0.0, kw_only=True)
+    start: str = eqx.field(static=True, default="data", kw_only=True)
+    adapt_step_size: bool = eqx.field(static=True, default=False, kw_only=True)
+
+    def __check_init__(self) -> None:
+        _check_steps(self.num_steps)
+        if self.num_chains < 1 or (self.reservoir is not None and self.reservoir < self.num_chains):
+            raise ArgumentError(
+                f"PersistentCD needs at least one chain and a reservoir at least as large as num_chains, got "
+                f"num_chains={self.num_chains}, reservoir={self.reservoir}."
+            )
+        if not 0 <= self.restart <= 1 or self.start not in ("data", "noise"):
+            raise ArgumentError(
+                f'`restart` is a probability and `start` is "data" or "noise", got {self.restart} and {self.start!r}.'
+            )
+        if self.adapt_step_size and not isinstance(self.kernel, AbstractStepSizeKernel):
+            raise KernelMismatch(f"{type(self.kernel).__name__} has no step size to adapt.")
+
+    def check(self, energy: AbstractEnergy) -> None:
+        target(energy, self.kernel)
+
+    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> PersistentState:
+        size = self.num_chains if self.reservoir is None else self.reservoir
+        x = self._fresh(energy, batch, size, key=key)
+        log_step = jnp.log(self.kernel.step_size) if isinstance(self.kernel, AbstractStepSizeKernel) else None
+        return PersistentState(x, log_step)
+
+    def _fresh(self, energy: AbstractEnergy, batch: Configuration, size: int, *, key: PRNGKey) -> Configuration:
+        if self.start == "noise":
+            space = observed_space(energy)
+            return jax.vmap(lambda k: space.initial(key=k))(jax.random.split(key, size))
+        rows = _as_positions(energy, batch)
+        which = jax.random.randint(key, (size,), 0, jax.tree.leaves(rows)[0].shape[0])
+        return jax.tree.map(lambda leaf: leaf[which], rows)
+
+    def loss(
+        self, energy: AbstractEnergy, batch: Configuration, state: PersistentState, *, key: PRNGKey
+    ) -> tuple[Scalar, tuple[PersistentState, Metrics]]:
+        pick_key, restart_key, move_key = jax.random.split(key, 3)
+        size = jax.tree.leaves(state.x)[0].shape[0]
+        everyone = size == self.num_chains
+        chosen = jax.random.choice(pick_key, size, (self.num_chains,), replace=False)
+        before = state.x if everyone else jax.tree.map(lambda leaf: leaf[chosen], state.x)
+        if self.restart:
+            before = self._restarted(energy, batch, before, key=restart_key)
+        kernel = self._kernel(state)
+        ends, info = run_chains(energy, kernel, before, jax.random.split(move_key, self.num_chains), self.num_steps)
+        x = ends if everyone else jax.tree.map(lambda leaf, new: leaf.at[chosen].set(new), state.x, ends)
+        loss, metrics = contrast(energy, batch, ends)
+        metrics = {**metrics, **info, **watch(energy, batch, before, ends)}
+        return loss, (self._next(state, x, info), metrics)
+
+    def _restarted(
+        self, energy: AbstractEnergy, batch: Configuration, x: Configuration, *, key: PRNGKey
+    ) -> Configuration:
+        which_key, fresh_key = jax.random.split(key)
+        again = jax.random.bernoulli(which_key, self.restart, (self.num_chains,))
+        fresh = self._fresh(energy, batch, self.num_chains, key=fresh_key)
+        return jax.tree.map(
+            lambda new, old: jnp.where(again.reshape(-1, *[1] * (old.ndim - 1)), new.astype(old.dtype), old), fresh, x
+        )
+
+    def _kernel(self, state: PersistentState) -> AbstractKernel:
+        if not self.adapt_step_size:
+            return self.kernel
+        assert isinstance(self.kernel, AbstractStepSizeKernel)
+        assert state.log_step_size is not None
+        return self.kernel.with_step_size(jnp.exp(state.log_step_size))
+
+    def _next(self, state: PersistentState, x: Configuration, info: Metrics) -> PersistentState:
+        log_step = state.log_step_size
+        if self.adapt_step_size and isinstance(self.kernel, AbstractStepSizeKernel):
+            assert log_step is not None
+            # Robbins-Monro with a constant gain: the target keeps changing, so the gain must not vanish.
+            log_step = log_step + 0.05 * (info["accept_prob"] - self.kernel.target_accept_prob)
+        return PersistentState(x, log_step)
+
+
+def run_chains(
+    energy: AbstractEnergy, kernel: AbstractKernel, x: Configuration, keys: Array, num_steps: int
+) -> tuple[Configuration, Metrics]:
+    """Move every chain `num_steps` transitions; nothing is differentiated.
+
+    Returns:
+        The ends, and metrics: mean `accept_prob`, `num_nonfinite` proposals, and `step_size` where there is one.
+    """
+    moved = frozen(target(energy, kernel))
+
+    def chain(x: Configuration, key: PRNGKey) -> tuple[Configuration, Array, Array]:
+        def step(i: Array, carry: Any) -> Any:
+            state, accepts, bad = carry
+            state, info = kernel.step(moved, state, key=jax.random.fold_in(key, i))
+            return state, accepts + info.accept_prob / num_steps, bad + (~info.is_finite).astype(bad.dtype)
+
+        state = kernel.init(moved, x, key=jax.random.fold_in(key, num_steps))
+        zeros = (jnp.zeros(()), jnp.zeros((), jnp.int32))
+        state, accepts, bad = jax.lax.fori_loop(0, num_steps, step, (state, *zeros))
+        return state.x, accepts, bad
+
+    ends, accepts, bad = jax.vmap(chain)(x, keys)
+    metrics = {"accept_prob": jnp.mean(accepts), "num_nonfinite": jnp.sum(bad)}
+    if isinstance(kernel, AbstractStepSizeKernel):
+        metrics["step_size"] = kernel.step_size
+    return jax.lax.stop_gradient(ends), metrics
+
+
+def contrast(energy: AbstractEnergy, data: Configuration, model: Configuration) -> tuple[Scalar, Metrics]:
+    """Mean observed energy of the data minus that of the model's configurations, and both as metrics."""
+    observed = marginal(energy)
+    at_data = jnp.mean(jax.vmap(observed)(data))
+    at_model = jnp.mean(jax.vmap(observed)(model))
+    metrics = {"energy_data": at_data, "energy_model": at_model, "energy_gap": at_model - at_data}
+    return at_data - at_model, metrics
+
+
+def watch(energy: AbstractEnergy, data: Configuration, before: Configuration, after: Configuration) -> Metrics:
+    """Health of the chains: what the thermometer of training reads.
+
+    Measured on the first chains only, so that it costs a small part of an update.
+
+    Returns:
+        `moved`: share of discrete sites that changed, or the root mean square displacement over that of the data;
+        `ess`: num_chains (1 − ρ)/(1 + ρ) with ρ the correlation over chains of the energy before and after;
+        `saturation`: share of the entries that vary in the data but hardly among the chains.
+    """
+    space = observed_space(energy)
+    total = jax.tree.leaves(after)[0].shape[0]
+    first = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf[:_NUM_WATCHED]), (data, before, after))
+    rows, old, new = (
+        jnp.concatenate([leaf.reshape(leaf.shape[0], -1).astype(float) for leaf in jax.tree.leaves(tree)], axis=1)
+        for tree in first
+    )
+    spread = jnp.var(rows, axis=0)
+    if space.is_discrete:
+        moved = jnp.mean(old != new)
+    else:
+        moved = jnp.sqrt(jnp.mean((new - old) ** 2) / jnp.maximum(jnp.mean(spread), 1e-30))
+    varies = spread > 0
+    stuck = varies & (jnp.var(new, axis=0) < 0.01 * spread)
+    observed = marginal(frozen(energy))
+    rho = _correlation(jax.vmap(observed)(first[1]), jax.vmap(observed)(first[2]))
+    return {
+        "moved": moved,
+        "ess": total * (1 - rho) / (1 + rho),
+        "saturation": jnp.sum(stuck) / jnp.maximum(jnp.sum(varies), 1),
+    }
+
+
+def _correlation(a: Array, b: Array) -> Array:
+    a, b = a - jnp.mean(a), b - jnp.mean(b)
+    norm = jnp.sqrt(jnp.sum(a**2) * jnp.sum(b**2))
+    rho = jnp.where(norm > 0, jnp.sum(a * b) / jnp.where(norm > 0, norm, 1.0), 1.0)
+    return jnp.clip(rho, 0.0, 1.0)
+
+
+def _as_positions(energy: AbstractEnergy, batch: Configuration) -> Configuration:
+    struct = observed_space(energy).struct
+    return jax.tree.map(
+        lambda leaf, s: leaf.astype(s.dtype) if jnp.issubdtype(s.dtype, jnp.integer) else leaf, batch, struct
+    )
+
+
+def _check_steps(num_steps: int) -> None:
+    if num_steps < 1:
+        raise ArgumentError(f"Chains must make at least one step, got num_steps={num_steps}.")
