@@ -58,7 +58,7 @@ class Work:
     @property
     def log_z(self) -> Estimate:
         """Log Z(end) − log Z(start) from all groups together, with its diagnostics."""
-        return log_z_from_work(self.log_weights)
+        return log_z_from_work(self.log_weights.reshape(-1), groups=len(self.log_weights))
 
     def __repr__(self) -> str:
         size = ess_from_log_weights(self.log_weights.reshape(-1))

@@ -34,7 +34,7 @@ class DoubleWell(AbstractEnergy):
     space: Euclidean = eqx.field(static=True)
 
     def __init__(self, dim: int = 1, *, barrier: Scalar | float = 1.0, tilt: Scalar | float = 0.0) -> None:
-        self.space = Euclidean(dim, initial_scale=1.0)
+        self.space = Euclidean(dim, initial_scale=0.5)
         self.barrier = jnp.asarray(barrier)
         self.tilt = jnp.asarray(tilt)
 
