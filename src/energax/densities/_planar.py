@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import jax.numpy as jnp
 import numpy as np
 
 from energax._errors import ArgumentError, nearest
@@ -16,12 +17,12 @@ from energax.densities._planar_shapes import Checkerboard, Pinwheel, Rings
 
 def _eight_gaussians() -> AbstractDensity:
     angles = 2 * np.pi * np.arange(8) / 8
-    return GaussianMixture(4 / 1.414 * np.stack([np.cos(angles), np.sin(angles)], -1), 0.5 / 1.414)
+    return GaussianMixture(jnp.asarray(4 / 1.414 * np.stack([np.cos(angles), np.sin(angles)], -1)), 0.5 / 1.414)
 
 
 def _grid_of_gaussians() -> AbstractDensity:
     axis = 2 / 1.414 * np.arange(-2, 3)
-    return GaussianMixture(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2), 0.2 / 1.414)
+    return GaussianMixture(jnp.asarray(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)), 0.2 / 1.414)
 
 
 # name: how to make it, and the half-width of the square around the origin outside of which less than 1e-12 of it lies

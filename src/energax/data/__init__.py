@@ -1,0 +1,33 @@
+"""Data: named sets, users' own files, transforms with their log-determinants, and batches that stream."""
+
+from energax.data._counter import Permutation as Permutation
+from energax.data._counter import batch_indices as batch_indices
+from energax.data._dataset import Data as Data
+from energax.data._load import from_array as from_array
+from energax.data._load import load as load
+from energax.data._named import NAMED_SETS as NAMED_SETS
+from energax.data._split import Split as Split
+from energax.data._transforms import AbstractTransform as AbstractTransform
+from energax.data._transforms import Composed as Composed
+from energax.data._transforms import Dequantize as Dequantize
+from energax.data._transforms import Identity as Identity
+from energax.data._transforms import SpinsToBinary as SpinsToBinary
+from energax.data._transforms import Standardize as Standardize
+from energax.data._transforms import transform_from_json as transform_from_json
+
+__all__ = [
+    "NAMED_SETS",
+    "AbstractTransform",
+    "Composed",
+    "Data",
+    "Dequantize",
+    "Identity",
+    "Permutation",
+    "SpinsToBinary",
+    "Split",
+    "Standardize",
+    "batch_indices",
+    "from_array",
+    "load",
+    "transform_from_json",
+]
