@@ -1,0 +1,51 @@
+"""``energax sample``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from energax._errors import ArgumentError, RunError
+from energax.cli._output import Output
+from energax.cli._parse import flat, parse
+from energax.runs import Run
+
+
+def sample(arguments: Sequence[str]) -> int:
+    """Draw from a trained model into a file."""
+    cls = flat(
+        "Sample",
+        [
+            ("num", int, 1000, "Number of draws."),
+            ("seed", int | None, None, "Seed of the draws; that of the run by default."),
+            ("out", str, "samples.npz", "File to write: .npz with the arrays x and energy."),
+            ("json", bool, False, "Print one JSON object on stdout and nothing else."),
+        ],
+        positional=[("run", str, ..., "The RUN directory.")],
+    )
+    asked: Any = parse(cls, arguments, "sample", "Draw from a trained model, in the units of its data.")
+    out = Path(asked.out)
+    if asked.num < 1:
+        raise ArgumentError(f"--num must be at least 1, got {asked.num}.")
+    if out.suffix != ".npz":
+        raise ArgumentError(f"--out must be a .npz file, got {out}.")
+    if out.exists():
+        raise RunError(f"{out} exists already; nothing is overwritten. Choose another --out.")
+    run, output = Run.open(asked.run), Output(json=asked.json)
+    with output.working(f"Drawing {asked.num} configurations"):
+        samples = run.draw(asked.num, key=run.key("sample", asked.seed))
+        flat_x = np.asarray(samples.x).reshape(-1, *samples.x.shape[2:])[: asked.num]
+        energies = samples.energy.reshape(-1)[: asked.num]
+    temporary = out.with_name(f".{out.stem}.part.npz")
+    try:
+        np.savez_compressed(temporary, x=run.data.transform.inverse(flat_x), energy=energies)
+        os.replace(temporary, out)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunError(f"{out} cannot be written: {error.strerror or error}.") from error
+    output.show_samples(out, asked.num, samples)
+    return 0

@@ -1,0 +1,153 @@
+"""Typed configurations: what a run is, as data that fits in a JSON file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from energax._errors import ArgumentError, RunError
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which data, and which view of them."""
+
+    source: str
+    """Name of a data set, or the path of a file or folder."""
+    binarize: str | None = None
+    """"threshold", "stochastic", or None for the values as they are."""
+    fingerprint: str | None = None
+    """Hash of the data, by which a resumed run notices that they changed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How the parameters move."""
+
+    num_steps: int = 5_000
+    """Number of updates."""
+    batch_size: int = 128
+    """Rows of data in each update."""
+    learning_rate: float = 5e-3
+    """Adam's learning rate; it falls linearly to a twentieth of this over the run."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay."""
+    ema_decay: float = 0.999
+    """Decay of the moving average of the parameters, which is the model that is kept; 0 switches it off."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything that determines a run."""
+
+    data: DataConfig
+    model: Mapping[str, Any]
+    """{"name": ..., and its options}."""
+    objective: Mapping[str, Any]
+    kernel: Mapping[str, Any]
+    training: TrainingConfig
+    seed: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries, lists, numbers and strings."""
+        return {"format": FORMAT, **dataclasses.asdict(self)}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> RunConfig:
+        """The configuration that `to_json` wrote.
+
+        Raises:
+            RunError: A field is missing, unknown or of the wrong type.
+        """
+        if values.get("format") != FORMAT:
+            raise RunError(f"config.json has the format {values.get('format')!r}; this energax reads format {FORMAT}.")
+        try:
+            return RunConfig(
+                data=typed(DataConfig, values["data"], "data"),
+                model=dict(values["model"]),
+                objective=dict(values["objective"]),
+                kernel=dict(values["kernel"]),
+                training=typed(TrainingConfig, values["training"], "training"),
+                seed=int(values["seed"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"config.json cannot be read: {error}.") from error
+
+
+T = typing.TypeVar("T")
+
+
+def typed(cls: type[T], values: Mapping[str, Any], what: str) -> T:
+    """An instance of a configuration dataclass from a mapping, with the type of every field checked.
+
+    Raises:
+        ArgumentError: An option is unknown or has the wrong type.
+    """
+    hints = typing.get_type_hints(cls)
+    unknown = set(values) - set(hints)
+    if unknown:
+        raise ArgumentError(f"{what} has no option {sorted(unknown)[0]!r}. Known: {', '.join(sorted(hints))}.")
+    return cls(**{name: _converted(value, hints[name], f"{what}.{name}") for name, value in values.items()})
+
+
+def _converted(value: Any, hint: Any, what: str) -> Any:
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    for option in options:
+        if option is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if typing.get_origin(option) is tuple and isinstance(value, list | tuple):
+            return tuple(value)
+        if isinstance(option, type) and isinstance(value, option) and not (option is int and isinstance(value, bool)):
+            return value
+    raise ArgumentError(f"{what} must be {getattr(hint, '__name__', hint)}, got {value!r}.")
+
+
+def digest(config: RunConfig) -> str:
+    """SHA-256 of the configuration, by which an edited file is noticed."""
+    return hashlib.sha256(json.dumps(config.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def write_config(config: RunConfig, directory: Path) -> None:
+    """Write config.json with its hash, at once or not at all."""
+    text = json.dumps({**config.to_json(), "sha256": digest(config)}, indent=2) + "\n"
+    temporary = directory / ".config.json.part"
+    try:
+        temporary.write_text(text)
+        temporary.replace(directory / "config.json")
+    except OSError as error:
+        raise RunError(f"{directory} cannot be written to: {error.strerror or error}.") from error
+
+
+def read_config(directory: Path) -> RunConfig:
+    """Read and verify config.json.
+
+    Raises:
+        RunError: There is none, it is not JSON, or it was edited after the run began.
+    """
+    path = directory / "config.json"
+    if not directory.exists():
+        raise RunError(f"There is no run at {directory}.")
+    if not path.exists():
+        raise RunError(f"{directory} is not a run: it has no config.json.")
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(values, dict):
+        raise RunError(f"{path} does not hold a configuration.")
+    stored = values.pop("sha256", None)
+    config = RunConfig.from_json(values)
+    if stored != digest(config):
+        raise RunError(
+            f"{path} was edited after the run began, so its checkpoints no longer belong to it. "
+            "Undo the edit, or start a new run with `energax fit`."
+        )
+    return config

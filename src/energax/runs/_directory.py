@@ -1,0 +1,48 @@
+"""Where runs live: a fresh directory, or an existing one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from energax._errors import RunError
+
+
+def fresh_directory(out: str | Path | None, data: str, model: str) -> Path:
+    """Create the directory of a new run: `out`, or the next free ``runs/DATA-MODEL-N``.
+
+    Raises:
+        RunError: `out` exists, or the place cannot be written to.
+    """
+    try:
+        if out is not None:
+            path = Path(out)
+            path.mkdir(parents=True)
+            return path
+        stem = f"{_slug(data)}-{model}"
+        root = Path("runs")
+        root.mkdir(exist_ok=True)
+        number = 1 + max(
+            (int(m.group(1)) for p in root.iterdir() if (m := re.fullmatch(rf"{re.escape(stem)}-(\d+)", p.name))),
+            default=0,
+        )
+        while True:
+            path = root / f"{stem}-{number}"
+            try:
+                path.mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return path
+    except FileExistsError as error:
+        raise RunError(
+            f"{out} exists already; a run never overwrites anything. Choose another --out, or continue it with "
+            f"`energax resume {out}`."
+        ) from error
+    except OSError as error:
+        raise RunError(f"No run can be created in {out or 'runs'}: {error.strerror or error}.") from error
+
+
+def _slug(source: str) -> str:
+    name = Path(source).stem if any(c in source for c in "/\\.") else source
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "data"

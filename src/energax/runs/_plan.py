@@ -1,0 +1,151 @@
+"""From what a user said to a complete configuration, with every choice that they left open made and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from energax._errors import ArgumentError, DataError
+from energax.data import Data, load
+from energax.runs._configs import DataConfig, RunConfig, TrainingConfig, typed
+from energax.runs._registry import DEFAULTS, MODELS, build_kernel, build_objective, entry, options
+from energax.spaces import AbstractDiscreteSpace
+
+_VIEWS = ("threshold", "stochastic", "none")
+
+
+def plan(
+    source: str | Path,
+    *,
+    model: str | None = None,
+    objective: str | None = None,
+    kernel: str | None = None,
+    binarize: str | None = None,
+    seed: int = 0,
+    training: Mapping[str, Any] | None = None,
+    model_options: Mapping[str, Any] | None = None,
+    objective_options: Mapping[str, Any] | None = None,
+    kernel_options: Mapping[str, Any] | None = None,
+) -> tuple[RunConfig, Data]:
+    """A complete run configuration, and the data that it is for.
+
+    What is not given is chosen: images are made binary at half their range and get an RBM, everything else gets a
+    network; objective, kernel and learning rates are the model's own.
+
+    Args:
+        source: Name of a data set, or a path.
+        model: Name in the registry of models.
+        objective: Name in the registry of objectives.
+        kernel: Name in the registry of kernels.
+        binarize: ``"threshold"``, ``"stochastic"``, ``"none"``, or None to let the model decide.
+        seed: Seed of the run.
+        training: Fields of `TrainingConfig` that differ from the model's defaults.
+        model_options: Options of the model.
+        objective_options: Options of the objective.
+        kernel_options: Options of the kernel.
+
+    Raises:
+        ArgumentError: A name or an option is unknown, or the parts do not fit together.
+        DataError: The data cannot be used, or not by this model.
+    """
+    for kind, name in (("model", model), ("objective", objective), ("kernel", kernel)):
+        if name is not None:
+            entry(kind, name)
+    if binarize is not None and binarize not in _VIEWS:
+        raise ArgumentError(f"Unknown way to binarize {binarize!r}. Known: {', '.join(_VIEWS)}.")
+    data, view = _choose_view(str(source), model, binarize, seed)
+    domain = "binary" if isinstance(data.space, AbstractDiscreteSpace) else "continuous"
+    name = model or ("rbm" if domain == "binary" else "mlp")
+    _require_domain(name, domain, data)
+    data = open_data(DataConfig(str(source), view), name, seed)
+    defaults = DEFAULTS[name]
+    objective_config = _merged(defaults.objective, objective, objective_options)
+    kernel_config = _merged(defaults.kernel, kernel, kernel_options)
+    defaults_training = defaults.training
+    if objective is not None and objective != defaults.objective["name"]:
+        defaults_training = dataclasses.replace(defaults_training, **_RECIPES.get((name, objective), {}))
+    config = RunConfig(
+        data=DataConfig(str(source), view, data.fingerprint),
+        model=_complete("model", {"name": name, **(model_options or {})}),
+        objective=_complete("objective", objective_config),
+        kernel=_complete("kernel", kernel_config),
+        training=typed(TrainingConfig, {**dataclasses.asdict(defaults_training), **(training or {})}, "training"),
+        seed=seed,
+    )
+    _check_training(config.training)
+    build_objective(config.objective, build_kernel(config.kernel))
+    return config, data
+
+
+_RECIPES: dict[tuple[str, str], dict[str, Any]] = {
+    ("mlp", "denoising-score-matching"): {"num_steps": 6_000, "learning_rate": 3e-3},
+}
+"""Training defaults of pairs of model and objective that differ from the model's own."""
+
+
+def open_data(config: DataConfig, model: str, seed: int) -> Data:
+    """The data of a configuration, in the view of its model: networks of images see the pixel grid."""
+    return load(config.source, binarize=config.binarize, seed=seed, flatten=model != "conv")
+
+
+def _choose_view(source: str, model: str | None, binarize: str | None, seed: int) -> tuple[Data, str | None]:
+    if binarize in ("threshold", "stochastic"):
+        return load(source, binarize=binarize, seed=seed), binarize
+    data = load(source, binarize=None, seed=seed)
+    wants_binary = model is None or MODELS[model].domain == "binary"
+    if binarize is None and wants_binary and data.kind == "image" and not isinstance(data.space, AbstractDiscreteSpace):
+        return load(source, binarize="threshold", seed=seed), "threshold"
+    return data, None
+
+
+def _require_domain(name: str, domain: str, data: Data) -> None:
+    wanted = MODELS[name].domain
+    if wanted == domain:
+        return
+    others = " or ".join(f"--model {e.name}" for e in MODELS.values() if e.domain == domain)
+    if domain == "binary":
+        raise DataError(f"{name} is a model of continuous data, but {data.name} holds only two values. Use {others}.")
+    hint = "--binarize threshold, or " if data.kind == "image" else ""
+    raise DataError(f"{name} is a model of 0/1 data, but {data.name} holds continuous values. Use {hint}{others}.")
+
+
+def _merged(default: Mapping[str, Any], name: str | None, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    base = dict(default) if name in (None, default["name"]) else {"name": name}
+    return {**base, **(given or {})}
+
+
+def _complete(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with all defaults written out, so that a later default never changes an old run."""
+    return {"name": config["name"], **dataclasses.asdict(options(kind, config))}
+
+
+def _check_training(training: TrainingConfig) -> None:
+    if training.num_steps < 1 or training.batch_size < 1:
+        raise ArgumentError(
+            f"num-steps and batch-size must be at least 1, got {training.num_steps} and {training.batch_size}."
+        )
+    if not training.learning_rate > 0 or not 0 <= training.ema_decay < 1 or training.weight_decay < 0:
+        raise ArgumentError(
+            f"learning-rate must be positive, ema-decay in [0, 1) and weight-decay not negative, got "
+            f"{training.learning_rate}, {training.ema_decay} and {training.weight_decay}."
+        )
+
+
+def option_help(kind: str, name: str) -> dict[str, str]:
+    """The sentence below each option of a configuration, for help texts and docs."""
+    return field_help(entry(kind, name).config)
+
+
+def field_help(cls: type) -> dict[str, str]:
+    """The string that follows each field of a dataclass."""
+    lines = inspect.getsource(cls).splitlines()
+    found: dict[str, str] = {}
+    for here, following in itertools.pairwise(lines):
+        text = following.strip()
+        if ":" in here and text.startswith('"""') and text.endswith('"""') and not here.strip().startswith('"""'):
+            found[here.split(":")[0].strip()] = text.strip('"')
+    return found

@@ -1,0 +1,209 @@
+"""A run: a configuration, its data, and a directory in which it is trained, continued, sampled and judged."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from energax._errors import RunError
+from energax._typing import PRNGKey
+from energax.data import Data
+from energax.densities import AbstractDensity
+from energax.energies import AbstractEnergy
+from energax.evaluation import default_base
+from energax.kernels import AbstractKernel, AbstractStepSizeKernel
+from energax.paths import Geometric
+from energax.runs._configs import RunConfig, TrainingConfig, read_config, write_config
+from energax.runs._directory import fresh_directory
+from energax.runs._plan import open_data
+from energax.runs._registry import build_energy, build_kernel, build_objective
+from energax.sampling import Samples, StepSizeAdaptation, anneal, sample
+from energax.training import FitResult, Learner, fit, load_state
+
+_KEYS = {"init": 0, "train": 1, "sample": 2, "evaluate": 3}
+
+
+class Run:
+    """One run and its directory.
+
+    Args:
+        config: The complete configuration.
+        directory: Where it lives.
+        data: The data, if they are at hand already; otherwise they are opened when first used.
+    """
+
+    def __init__(self, config: RunConfig, directory: Path, data: Data | None = None) -> None:
+        self.config = config
+        self.directory = directory
+        if data is not None:
+            self.data = data
+
+    @staticmethod
+    def create(config: RunConfig, data: Data | None = None, *, out: str | Path | None = None) -> Run:
+        """A new run in a fresh directory.
+
+        Raises:
+            RunError: `out` exists, or cannot be written to.
+        """
+        directory = fresh_directory(out, config.data.source, config.model["name"])
+        write_config(config, directory)
+        return Run(config, directory, data)
+
+    @staticmethod
+    def open(directory: str | Path) -> Run:
+        """The run in a directory.
+
+        Raises:
+            RunError: There is none, or its configuration was edited.
+        """
+        path = Path(directory)
+        return Run(read_config(path), path)
+
+    @functools.cached_property
+    def data(self) -> Data:
+        """The data, checked against the fingerprint of the run."""
+        data = open_data(self.config.data, self.config.model["name"], self.config.seed)
+        if self.config.data.fingerprint not in (None, data.fingerprint):
+            raise RunError(
+                f"The data at {self.config.data.source} changed since the run in {self.directory} began. "
+                "Put the old data back, or start a new run."
+            )
+        return data
+
+    def key(self, purpose: str, seed: int | None = None) -> PRNGKey:
+        """The key of one purpose of the run; another seed gives other draws of the same purpose."""
+        root = jax.random.key(self.config.seed if seed is None else seed)
+        return jax.random.fold_in(root, _KEYS[purpose])
+
+    @functools.cached_property
+    def kernel(self) -> AbstractKernel:
+        """The kernel of the configuration."""
+        return build_kernel(self.config.kernel)
+
+    @functools.cached_property
+    def untrained(self) -> AbstractEnergy:
+        """The model before the first update."""
+        return build_energy(self.config.model, self.data, key=self.key("init"))
+
+    @functools.cached_property
+    def learner(self) -> Learner:
+        """The model, its objective and its optimiser."""
+        return Learner(
+            self.untrained,
+            build_objective(self.config.objective, self.kernel),
+            optimizer=optimizer(self.config.training),
+            ema_decay=self.config.training.ema_decay or None,
+        )
+
+    def fit(self, *, resume: bool = False, from_step: int | None = None, hooks: Sequence[Any] = ()) -> FitResult:
+        """Train, from the beginning or from the last checkpoint.
+
+        Args:
+            resume: Continue an interrupted run.
+            from_step: Continue from this checkpoint instead of the last one.
+            hooks: See `energax.training.fit`.
+        """
+        training = self.config.training
+        return fit(
+            self.learner,
+            self.data.train,
+            key=self.key("train"),
+            num_steps=training.num_steps,
+            batch_size=min(training.batch_size, len(self.data.train)),
+            directory=self.directory,
+            hooks=hooks,
+            resume=resume,
+            from_step=from_step,
+        )
+
+    @functools.cached_property
+    def energy(self) -> AbstractEnergy:
+        """The trained model: the averaged one if parameters were averaged.
+
+        Raises:
+            CheckpointError: There is no sound checkpoint.
+        """
+        return self.learner.result(load_state(self.directory, like=self.learner))
+
+    @functools.cached_property
+    def base(self) -> AbstractDensity:
+        """The density from which annealing starts."""
+        return default_base(self.energy, data=self.training_rows())
+
+    def training_rows(self, limit: int = 10_000) -> np.ndarray:
+        """Training rows for fits and comparisons, evenly spaced if there are more than `limit`."""
+        return _rows(self.data.train, limit)
+
+    def draw(self, num: int, *, key: PRNGKey, max_chains: int = 512, thin: int = 20, num_warmup: int = 500) -> Samples:
+        """Draws of the trained model: chains that start from particles annealed out of the base, then run freely.
+
+        Args:
+            num: Number of draws wanted; rounded up to a multiple of the number of chains.
+            key: Typed random key.
+            max_chains: Number of chains at most.
+            thin: Transitions between kept draws.
+            num_warmup: Transitions before the first one.
+        """
+        anneal_key, sample_key = jax.random.split(key)
+        num_chains = min(num, max_chains)
+        work = anneal(
+            Geometric(self.base, self.energy),
+            self.sampling_kernel,
+            np.linspace(0, 1, 200) ** 0.75,
+            key=anneal_key,
+            num_particles=num_chains,
+            resample="systematic",
+        )
+        starts = jax.tree.map(lambda leaf: leaf[0], work.x)
+        adapt = StepSizeAdaptation() if isinstance(self.sampling_kernel, AbstractStepSizeKernel) else None
+        return sample(
+            self.energy,
+            self.sampling_kernel,
+            starts,
+            key=sample_key,
+            num_steps=thin * -(-num // num_chains),
+            thin=thin,
+            num_warmup=num_warmup,
+            adapt=adapt,
+            throw=False,
+        )
+
+    @functools.cached_property
+    def sampling_kernel(self) -> AbstractKernel:
+        """The kernel of the configuration where it is exact, with a step size scaled to the data."""
+        return self.kernel if self.kernel.exact else build_kernel({"name": "hmc"})
+
+
+def optimizer(training: TrainingConfig) -> optax.GradientTransformation:
+    """Adam with decoupled weight decay and a learning rate that falls linearly to a twentieth."""
+    schedule = optax.linear_schedule(training.learning_rate, training.learning_rate / 20, training.num_steps)
+    if training.weight_decay:
+        return optax.adamw(schedule, weight_decay=training.weight_decay)
+    return optax.adam(schedule)
+
+
+def _rows(split: Any, limit: int) -> np.ndarray:
+    count = min(len(split), limit)
+    return np.asarray(split.take(np.linspace(0, len(split) - 1, count).astype(np.int64)))
+
+
+def load(directory: str | Path, *, like: AbstractEnergy | None = None) -> AbstractEnergy:
+    """The trained energy of a run.
+
+    Args:
+        directory: The RUN directory.
+        like: An energy of the same structure, for runs of a user's own object that no configuration can rebuild.
+
+    Raises:
+        RunError: There is no run, or it needs `like`.
+        CheckpointError: The checkpoint is damaged, or does not fit `like`.
+    """
+    if like is not None:
+        return load_state(Path(directory), like=like)
+    return Run.open(directory).energy
