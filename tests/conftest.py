@@ -1,12 +1,50 @@
-"""Fixtures of all tests."""
+"""Fixtures of the whole suite: keys that hang on the test's name, the data folder, and what is told at the end."""
 
+from __future__ import annotations
+
+import os
+import shutil
 import zlib
+from pathlib import Path
 
 import jax
 import pytest
 
+_WANTED_DATA = pytest.StashKey[int]()
+
 
 @pytest.fixture
 def key(request: pytest.FixtureRequest) -> jax.Array:
-    """A key that is folded from the test's own name: stable, and different for every test."""
-    return jax.random.fold_in(jax.random.key(20240611), zlib.crc32(request.node.nodeid.encode()) & 0x7FFFFFFF)
+    """A key of the test's own, the same on every machine and in every order."""
+    return jax.random.key(zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder that ENERGAX_DATA names."""
+    return Path(os.environ["ENERGAX_DATA"])
+
+
+def chromium() -> str | None:
+    """Path of a Chromium binary, None where there is none."""
+    return next((p for name in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(name))), None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = 0
+    for item in items:
+        if item.get_closest_marker("needs_data") and not os.environ.get("ENERGAX_DATA"):
+            item.add_marker(pytest.mark.skip(reason="ENERGAX_DATA is not set"))
+            wanted += 1
+        if item.get_closest_marker("browser") and chromium() is None:
+            item.add_marker(pytest.mark.skip(reason="no Chromium binary was found"))
+    config.stash[_WANTED_DATA] = wanted
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    skipped = [r for r in terminalreporter.stats.get("skipped", []) if "ENERGAX_DATA" in str(r.longrepr)]
+    count = max(len(skipped), config.stash.get(_WANTED_DATA, 0))
+    if count:
+        terminalreporter.write_line(
+            f"{count} tests wanted the data folder and were skipped: set ENERGAX_DATA to run them."
+        )
