@@ -5,8 +5,10 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
-from energax._errors import KernelMismatch
+from energax._errors import ArgumentError, KernelMismatch
 from energax._typing import BoolScalar, Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, capabilities, latent, marginal, observed_space
 
@@ -23,7 +25,8 @@ class StepInfo(eqx.Module):
     Attributes:
         accept_prob: Probability with which the proposal was accepted; 1 for kernels that do not reject.
         accepted: Whether the configuration was replaced.
-        is_finite: False where the proposal had a NaN or −inf energy; such a proposal is rejected and counted.
+        is_finite: False where the proposal had a NaN or −inf energy, a score or a conditional law that is NaN; such a
+            proposal is rejected and counted.
     """
 
     accept_prob: Scalar
@@ -31,9 +34,9 @@ class StepInfo(eqx.Module):
     is_finite: BoolScalar
 
     @staticmethod
-    def certain() -> "StepInfo":
-        """The info of a transition that cannot be rejected."""
-        return StepInfo(jnp.ones(()), jnp.ones((), bool), jnp.ones((), bool))
+    def unless_nan(is_finite: BoolScalar) -> "StepInfo":
+        """The info of a transition that is rejected only where it met a number that is not one."""
+        return StepInfo(is_finite.astype(float), is_finite, is_finite)
 
 
 class AbstractKernel(eqx.Module):
@@ -76,6 +79,12 @@ class AbstractStepSizeKernel(AbstractKernel):
     """A kernel with a step size that can be tuned to an acceptance rate."""
 
     step_size: eqx.AbstractVar[Scalar]
+
+    def __check_init__(self) -> None:
+        if eqx.is_array(self.step_size) and not isinstance(self.step_size, Tracer):
+            sizes = np.asarray(self.step_size)
+            if not np.all((sizes > 0) & np.isfinite(sizes)):
+                raise ArgumentError(f"{type(self).__name__} needs a positive step_size, got {self.step_size}.")
 
     @property
     @abc.abstractmethod

@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from energax._typing import Configuration, PRNGKey, Scalar
+from energax._typing import BoolScalar, Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, Block, blocks, complete, conditional_logits, observed
 from energax.energies import latent as latent_parts
 from energax.kernels._base import AbstractKernel, AbstractState, StepInfo
+from energax.kernels._heat_bath import are_laws
+from energax.kernels._metropolis import select
 from energax.spaces import AbstractDiscreteSpace, Product
 
 
@@ -39,6 +41,14 @@ class BlockProposal(eqx.Module):
         log_probs = self.space.site_log_probs(self.logits, new)
         return jnp.sum(log_probs if self.mask is None else jnp.where(self.mask, log_probs, 0.0))
 
+    @property
+    def is_law(self) -> BoolScalar:
+        """Whether the logits of all sites of the block are those of a law (see `are_laws`)."""
+        good = are_laws(self.space, self.logits)
+        if self.mask is None:
+            return jnp.all(good)
+        return jnp.all(good | ~self.mask.reshape(*self.mask.shape, *[1] * (good.ndim - self.mask.ndim)))
+
 
 class BlockGibbsState(AbstractState):
     """The observed configuration and the hidden parts, None where there are none."""
@@ -53,7 +63,8 @@ class BlockGibbs(AbstractKernel):
     For a restricted Boltzmann machine the hidden units given the visible ones, then the visible units given the
     hidden ones; for a lattice with nearest neighbours one colour after the other.
 
-    Exactness: invariant. One step updates every site once.
+    Exactness: invariant. One step updates every site once. A step that meets a site without a law (NaN) is rejected
+    as a whole and counted.
 
     Cost: the conditional logits of each block once per step (an RBM: two matrix–vector products).
 
@@ -95,17 +106,20 @@ class BlockGibbs(AbstractKernel):
     def step(self, energy: AbstractEnergy, state: BlockGibbsState, *, key: PRNGKey) -> tuple[BlockGibbsState, StepInfo]:
         names = latent_parts(energy)
         whole: Any = state.x if names is None else {names.observed: state.x, **state.hidden}
+        is_finite = jnp.ones((), bool)
         for index, block in enumerate(blocks(energy)):
             block_key = jax.random.fold_in(key, index)
             laws = self.proposals(energy, whole, block)
             for part, (name, law) in enumerate(laws.items()):
+                is_finite = is_finite & law.is_law
                 draw_key = jax.random.fold_in(block_key, part) if len(laws) > 1 else block_key
                 if name is None:
                     whole = law.draw(whole, key=draw_key)
                 else:
                     whole = {**whole, name: law.draw(whole[name], key=draw_key)}
         hidden = None if names is None else {name: whole[name] for name in names.hidden}
-        return BlockGibbsState(observed(energy, whole), hidden), StepInfo.certain()
+        new = BlockGibbsState(observed(energy, whole), hidden)
+        return select(is_finite, new, state), StepInfo.unless_nan(is_finite)
 
 
 def _spaces(energy: AbstractEnergy, block: Block) -> dict[str | None, AbstractDiscreteSpace]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from energax._errors import ArgumentError
-from energax._typing import Configuration, PRNGKey, Scalar
+from energax._typing import BoolScalar, Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, conditional_logits_at
 from energax.kernels._base import AbstractKernel, AbstractState, StepInfo
-from energax.spaces import AbstractDiscreteSpace
+from energax.kernels._metropolis import select
+from energax.spaces import AbstractDiscreteSpace, AbstractTwoValuedSpace
 
 
 class SiteProposal(eqx.Module):
@@ -28,6 +29,20 @@ class SiteProposal(eqx.Module):
         """Log-probability of a value."""
         return self.space.site_log_probs(self.logits, value)
 
+    @property
+    def is_law(self) -> BoolScalar:
+        """Whether the logits are those of a law (see `are_laws`)."""
+        return jnp.all(are_laws(self.space, self.logits))
+
+
+def are_laws(space: AbstractDiscreteSpace, logits: Float[Array, "..."]) -> Bool[Array, "..."]:
+    """Where logits stand for a law.
+
+    NaN comes from an energy that is not finite, or infinite for every value of a site. Infinite log-odds are a
+    forbidden value; of logits of more values none may be +inf, because two of them have no ratio.
+    """
+    return ~jnp.isnan(logits) if isinstance(space, AbstractTwoValuedSpace) else logits < jnp.inf
+
 
 class HeatBathState(AbstractState):
     """The configuration; a heat bath caches nothing."""
@@ -38,7 +53,8 @@ class HeatBathState(AbstractState):
 class HeatBath(AbstractKernel):
     """Leaves exp(−E) invariant: x_i ~ p(x_i | all other sites), for all sites in turn or one at random.
 
-    Exactness: invariant. A random scan is reversible; a sweep in fixed order is not, but leaves the law unchanged.
+    Exactness: invariant. A random scan is reversible; a sweep in fixed order is not, but leaves the law unchanged. A
+    sweep that meets a site without a law (NaN) is rejected as a whole and counted.
 
     Cost: one conditional law per site; for an energy without a fast path that is k energy evaluations, k the number
     of values of a site.
@@ -78,12 +94,16 @@ class HeatBath(AbstractKernel):
         return SiteProposal(energy.space, conditional_logits_at(energy, x, site))
 
     def step(self, energy: AbstractEnergy, state: HeatBathState, *, key: PRNGKey) -> tuple[HeatBathState, StepInfo]:
-        def update(site: Array, x: Array) -> Array:
-            value = self.proposal(energy, x, site).draw(key=jax.random.fold_in(key, site))
-            return x.reshape(-1).at[site].set(value.astype(x.dtype)).reshape(x.shape)
+        def update(site: Array, carry: tuple[Array, BoolScalar]) -> tuple[Array, BoolScalar]:
+            x, is_finite = carry
+            law = self.proposal(energy, x, site)
+            value = law.draw(key=jax.random.fold_in(key, site)).astype(x.dtype)
+            return x.reshape(-1).at[site].set(value).reshape(x.shape), is_finite & law.is_law
 
         num_sites = state.x.size
+        start = (state.x, jnp.ones((), bool))
         if self.scan == "sweep":
-            return HeatBathState(jax.lax.fori_loop(0, num_sites, update, state.x)), StepInfo.certain()
-        site = jax.random.randint(jax.random.fold_in(key, num_sites), (), 0, num_sites)
-        return HeatBathState(update(jnp.asarray(site), state.x)), StepInfo.certain()
+            x, is_finite = jax.lax.fori_loop(0, num_sites, update, start)
+        else:
+            x, is_finite = update(jax.random.randint(jax.random.fold_in(key, num_sites), (), 0, num_sites), start)
+        return HeatBathState(select(is_finite, x, state.x)), StepInfo.unless_nan(is_finite)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 
 from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey, Scalar
@@ -77,6 +76,6 @@ class HMC(AbstractStepSizeKernel):
         momentum_key, accept_key = jax.random.split(key)
         p = normal_like(state.x, key=momentum_key)
         new, p_new = self.trajectory(energy, state, p)
-        delta = new.value - state.value + 0.5 * (squared_norm(p_new) - squared_norm(p))
-        info = metropolis(-delta, jnp.where(jnp.isnan(delta), jnp.nan, new.value), key=accept_key)
-        return fold_state(energy, select(info.accepted, new, state)), info
+        log_ratio = state.value - new.value + 0.5 * (squared_norm(p) - squared_norm(p_new))
+        info = metropolis(log_ratio, new.value, key=accept_key)
+        return select(info.accepted, fold_state(energy, new), state), info

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, value_and_score
 from energax.kernels._base import AbstractState, AbstractStepSizeKernel, StepInfo, as_step_size
-from energax.kernels._metropolis import combine, metropolis, select
+from energax.kernels._metropolis import all_finite, combine, metropolis, select
 from energax.kernels._rwm import NormalProposal
 
 
@@ -74,10 +74,10 @@ class ULA(AbstractStepSizeKernel):
 
     def step(self, energy: AbstractEnergy, state: LangevinState, *, key: PRNGKey) -> tuple[LangevinState, StepInfo]:
         new = langevin_state(energy, energy.space.fold(self.proposal(state).draw(key=key)))
-        # A step to a point without a finite energy is refused and counted: the chain stays where it was.
-        info = StepInfo.certain()
-        info = eqx.tree_at(lambda i: (i.accepted, i.is_finite), info, (jnp.isfinite(new.value),) * 2)
-        return select(info.accepted, new, state), info
+        # Without an energy and a score there is no next step, so such a point is refused: the chain stays where it was.
+        usable = jnp.isfinite(new.value) & all_finite(new.score)
+        info = StepInfo(usable.astype(new.value.dtype), usable, usable | (new.value == jnp.inf))
+        return select(usable, new, state), info
 
 
 class MALA(AbstractStepSizeKernel):
@@ -122,14 +122,16 @@ class MALA(AbstractStepSizeKernel):
         """The proposal in the covering space."""
         return langevin_proposal(state, self.step_size)
 
+    def log_ratio(self, old: LangevinState, new: LangevinState) -> Scalar:
+        """Log [exp(−E(y)) q(x | y)] − log [exp(−E(x)) q(y | x)] of a move from x to y in the covering space."""
+        forward, backward = self.proposal(old).log_prob(new.x), self.proposal(new).log_prob(old.x)
+        return old.value - new.value + backward - forward
+
     def step(self, energy: AbstractEnergy, state: LangevinState, *, key: PRNGKey) -> tuple[LangevinState, StepInfo]:
         draw_key, accept_key = jax.random.split(key)
-        forward = self.proposal(state)
-        y = forward.draw(key=draw_key)
-        new = langevin_state(energy, y)
-        log_ratio = state.value - new.value + self.proposal(new).log_prob(state.x) - forward.log_prob(y)
-        info = metropolis(log_ratio, new.value, key=accept_key)
-        return fold_state(energy, select(info.accepted, new, state)), info
+        new = langevin_state(energy, self.proposal(state).draw(key=draw_key))
+        info = metropolis(self.log_ratio(state, new), new.value, key=accept_key)
+        return select(info.accepted, fold_state(energy, new), state), info
 
 
 def fold_state(energy: AbstractEnergy, state: LangevinState) -> LangevinState:

@@ -15,13 +15,12 @@ def metropolis(log_ratio: Scalar, value: Scalar, *, key: PRNGKey) -> StepInfo:
     """Accept with probability min(1, exp(log_ratio)); NaN and −inf energies are rejected and reported.
 
     Args:
-        log_ratio: Logarithm of the Metropolis–Hastings ratio.
+        log_ratio: Logarithm of the Metropolis–Hastings ratio. NaN where an energy or a score is.
         value: Energy of the proposal. +inf is outside the support and an ordinary rejection.
         key: Random key.
     """
-    is_finite = jnp.isfinite(value) | (value == jnp.inf)
-    usable = is_finite & ~jnp.isnan(log_ratio)
-    accept_prob = jnp.where(usable, jnp.exp(jnp.minimum(log_ratio, 0.0)), 0.0)
+    is_finite = (value == jnp.inf) | (jnp.isfinite(value) & ~jnp.isnan(log_ratio))
+    accept_prob = jnp.where(is_finite & ~jnp.isnan(log_ratio), jnp.exp(jnp.minimum(log_ratio, 0.0)), 0.0)
     accepted = jax.random.uniform(key, (), accept_prob.dtype) < accept_prob
     return StepInfo(accept_prob, accepted, is_finite)
 
@@ -47,3 +46,8 @@ def combine(fn: Callable[..., jax.Array], *trees: Configuration) -> Configuratio
 def squared_norm(x: Configuration) -> Scalar:
     """Σ x_i² over all leaves."""
     return sum((jnp.sum(leaf**2) for leaf in jax.tree.leaves(x)), start=jnp.zeros(()))
+
+
+def all_finite(x: Configuration) -> BoolScalar:
+    """Whether every number of `x` is finite."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(x)]))
