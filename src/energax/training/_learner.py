@@ -1,0 +1,195 @@
+"""What `fit` drives: a model, what it learns from, and how it is updated."""
+
+from __future__ import annotations
+
+import abc
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, PyTree
+
+from energax._errors import ArgumentError, SpaceError
+from energax._typing import Configuration, PRNGKey, Scalar
+from energax.energies import AbstractEnergy, observed_space
+from energax.objectives import AbstractObjective, Metrics
+from energax.spaces import AbstractSpace, check_structure
+from energax.training._optimizer import default_optimizer
+from energax.training._state import TrainState
+
+
+class AbstractLearner(eqx.Module):
+    """One model, or several that are trained together, and the rule of their update.
+
+    `fit` knows nothing else of what is trained. A metric that is not finite counts as a failure of the run.
+    """
+
+    @property
+    @abc.abstractmethod
+    def space(self) -> AbstractSpace:
+        """What one row of the data is."""
+
+    @property
+    @abc.abstractmethod
+    def natural_scale(self) -> float:
+        """Size of an energy difference that is large but not absurd; the thermometer measures in this unit."""
+
+    @abc.abstractmethod
+    def check(self, batch: Configuration) -> None:
+        """Raise before anything is compiled if rows of data do not fit the model, or the parts each other."""
+
+    @abc.abstractmethod
+    def init(self, batch: Configuration, *, key: PRNGKey) -> TrainState:
+        """The state before the first update."""
+
+    @abc.abstractmethod
+    def update(self, state: TrainState, batch: Configuration, *, key: PRNGKey) -> tuple[TrainState, Metrics]:
+        """One update; pure, called under `jax.jit`."""
+
+    @abc.abstractmethod
+    def result(self, state: TrainState) -> Any:
+        """The model to use: the averaged one if an average is kept."""
+
+
+class Learner(AbstractLearner):
+    """Trains one energy with one objective: θ ← θ − s · optimiser(∇_θ loss).
+
+    Every array of real numbers in the energy is trained; what a user's function closes over, and integers, are not.
+    The state's `learning_rate_scale` s multiplies the optimiser's update, so that a recovery can slow down any
+    optimiser, whatever its schedule.
+
+    Args:
+        energy: The model; a user's own function or module through `energax.energy(...)`.
+        objective: What the loss is.
+        optimizer: Any Optax transformation; `default_optimizer()` if None. Gradients are clipped only if it says so.
+        ema_decay: Keep a moving average of the parameters with decay min(ema_decay, (1 + t)/(10 + t)) at update t;
+            it becomes the result. None keeps none. 0.999 averages over the last thousand updates.
+
+    Example:
+        >>> import jax
+        >>> from energax import energies, kernels, objectives, training
+        >>> energy = energies.RBM(num_visible=4, num_hidden=3, key=jax.random.key(0))
+        >>> learner = training.Learner(energy, objectives.PersistentCD(kernels.BlockGibbs(), num_chains=16))
+        >>> state = learner.init(jax.numpy.ones((8, 4)), key=jax.random.key(1))
+        >>> int(state.step)
+        0
+    """
+
+    energy: AbstractEnergy
+    objective: AbstractObjective
+    optimizer: optax.GradientTransformation = eqx.field(static=True)
+    ema_decay: float | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        energy: AbstractEnergy,
+        objective: AbstractObjective,
+        *,
+        optimizer: optax.GradientTransformation | None = None,
+        ema_decay: float | None = None,
+    ) -> None:
+        if not isinstance(energy, AbstractEnergy):
+            raise ArgumentError(
+                f"A Learner trains an energy, got {type(energy).__name__}. Wrap a function or module of your own: "
+                "energax.energy(fn, params, space=...)."
+            )
+        if not isinstance(objective, AbstractObjective):
+            raise ArgumentError(f"`objective` must be one of energax.objectives, got {type(objective).__name__}.")
+        if ema_decay is not None and not 0 < ema_decay < 1:
+            raise ArgumentError(f"`ema_decay` must lie between 0 and 1, got {ema_decay}; None keeps no average.")
+        if not jax.tree.leaves(eqx.filter(energy, eqx.is_inexact_array)):
+            raise ArgumentError(
+                f"{type(energy).__name__} has no arrays of real numbers, so there is nothing to train. Arrays that a "
+                "function closes over are frozen: pass them as `params` to energax.energy(fn, params, space=...)."
+            )
+        objective.check(energy)
+        self.energy = energy
+        self.objective = objective
+        self.optimizer = default_optimizer() if optimizer is None else optimizer
+        self.ema_decay = ema_decay
+
+    @property
+    def space(self) -> AbstractSpace:
+        return observed_space(self.energy)
+
+    @property
+    def natural_scale(self) -> float:
+        return float(sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(self.space.struct)))
+
+    def check(self, batch: Configuration) -> None:
+        self.objective.check(self.energy)
+        check_structure(self.space, batch, name="data", batch_dims=1)
+        check_values(self.space, batch)
+
+    def init(self, batch: Configuration, *, key: PRNGKey) -> TrainState:
+        check_structure(self.space, batch, name="batch", batch_dims=1)
+        # Training overwrites its arrays in place, so it needs its own copies of the model's.
+        energy = jax.tree.map(
+            lambda leaf: jnp.array(leaf) if isinstance(leaf, jax.Array | np.ndarray) else leaf, self.energy
+        )
+        params = eqx.filter(energy, eqx.is_inexact_array)
+        return TrainState(
+            energy=energy,
+            opt_state=self.optimizer.init(params),
+            ema=None if self.ema_decay is None else jax.tree.map(jnp.array, params),
+            objective_state=self.objective.init(energy, batch, key=key),
+            step=jnp.zeros((), jnp.int32),
+            learning_rate_scale=jnp.ones((), jnp.float32),
+            num_recoveries=jnp.zeros((), jnp.int32),
+        )
+
+    def update(self, state: TrainState, batch: Configuration, *, key: PRNGKey) -> tuple[TrainState, Metrics]:
+        params, frozen = eqx.partition(state.energy, eqx.is_inexact_array)
+
+        def loss_fn(params: PyTree[Array]) -> tuple[Scalar, tuple[Any, Metrics]]:
+            return self.objective.loss(eqx.combine(params, frozen), batch, state.objective_state, key=key)
+
+        (loss, (objective_state, metrics)), gradient = jax.value_and_grad(loss_fn, has_aux=True)(params)
+        updates, opt_state = self.optimizer.update(gradient, state.opt_state, params)
+        updates = jax.tree.map(lambda u: state.learning_rate_scale.astype(u.dtype) * u, updates)
+        params = optax.apply_updates(params, updates)
+        metrics = {
+            **metrics,
+            "loss": loss,
+            "gradient_norm": optax.tree.norm(gradient),
+            "parameter_norm": optax.tree.norm(params),
+        }
+        new = TrainState(
+            energy=eqx.combine(params, frozen),
+            opt_state=opt_state,
+            ema=self._averaged(state, params),
+            objective_state=objective_state,
+            step=state.step + 1,
+            learning_rate_scale=state.learning_rate_scale,
+            num_recoveries=state.num_recoveries,
+        )
+        return new, metrics
+
+    def result(self, state: TrainState) -> AbstractEnergy:
+        return state.energy if state.ema is None else eqx.combine(state.ema, state.energy)
+
+    def _averaged(self, state: TrainState, params: PyTree[Array]) -> PyTree[Array]:
+        if self.ema_decay is None:
+            return None
+        t = state.step.astype(jnp.float32)
+        weight = 1 - jnp.minimum(self.ema_decay, (1 + t) / (10 + t))
+        return jax.tree.map(lambda mean, new: mean + weight.astype(new.dtype) * (new - mean), state.ema, params)
+
+
+def check_values(space: AbstractSpace, batch: Configuration) -> None:
+    """Raise `SpaceError`, naming the first row, unless every row lies in the space."""
+    inside = np.asarray(jax.vmap(space.contains)(jax.tree.map(jnp.asarray, batch)))
+    if inside.all():
+        return
+    row = int(np.argmin(inside))
+    values = np.concatenate([np.asarray(leaf[row], np.float64).reshape(-1) for leaf in jax.tree.leaves(batch)])
+    raise SpaceError(
+        f"{int((~inside).sum())} of {inside.size} rows of the data are not in {space}; the first is row {row} with "
+        f"values from {values.min():.4g} to {values.max():.4g}"
+        f"{', some of them not finite' if not np.isfinite(values).all() else ''}. Transform the data (0/1 data need a "
+        "binarised view, real numbers a continuous model) or choose another space."
+    )
