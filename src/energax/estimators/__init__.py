@@ -1,0 +1,65 @@
+"""Estimators in NumPy float64, usable alone: numbers with error bars, and the diagnostics that make them believable."""
+
+from energax.estimators._autocorrelation import chain_mean as chain_mean
+from energax.estimators._autocorrelation import ess as ess
+from energax.estimators._autocorrelation import r_hat as r_hat
+from energax.estimators._autocorrelation import tau as tau
+from energax.estimators._estimate import Estimate as Estimate
+from energax.estimators._estimate import Interval as Interval
+from energax.estimators._estimate import IntervalKind as IntervalKind
+from energax.estimators._free_energy import bar as bar
+from energax.estimators._free_energy import fep as fep
+from energax.estimators._free_energy import jarzynski as jarzynski
+from energax.estimators._free_energy import thermodynamic_integration as thermodynamic_integration
+from energax.estimators._log_z import BoundStatistic as BoundStatistic
+from energax.estimators._log_z import group_log_z as group_log_z
+from energax.estimators._log_z import log_z_from_work as log_z_from_work
+from energax.estimators._log_z import log_z_interval as log_z_interval
+from energax.estimators._log_z import lower_bound as lower_bound
+from energax.estimators._log_z import upper_bound as upper_bound
+from energax.estimators._mmd import MmdKernel as MmdKernel
+from energax.estimators._mmd import energy_distance as energy_distance
+from energax.estimators._mmd import mmd as mmd
+from energax.estimators._neighbours import NeighbourCheck as NeighbourCheck
+from energax.estimators._neighbours import adversarial_accuracy as adversarial_accuracy
+from energax.estimators._neighbours import nearest_neighbour_check as nearest_neighbour_check
+from energax.estimators._transport import sliced_wasserstein as sliced_wasserstein
+from energax.estimators._transport import wasserstein as wasserstein
+from energax.estimators._weights import ess_from_log_weights as ess_from_log_weights
+from energax.estimators._weights import log_mean_exp as log_mean_exp
+from energax.estimators._weights import log_mean_exp_stderr as log_mean_exp_stderr
+from energax.estimators._weights import max_weight_share as max_weight_share
+from energax.estimators._weights import normalized_weights as normalized_weights
+
+__all__ = [
+    "BoundStatistic",
+    "Estimate",
+    "Interval",
+    "IntervalKind",
+    "MmdKernel",
+    "NeighbourCheck",
+    "adversarial_accuracy",
+    "bar",
+    "chain_mean",
+    "energy_distance",
+    "ess",
+    "ess_from_log_weights",
+    "fep",
+    "group_log_z",
+    "jarzynski",
+    "log_mean_exp",
+    "log_mean_exp_stderr",
+    "log_z_from_work",
+    "log_z_interval",
+    "lower_bound",
+    "max_weight_share",
+    "mmd",
+    "nearest_neighbour_check",
+    "normalized_weights",
+    "r_hat",
+    "sliced_wasserstein",
+    "tau",
+    "thermodynamic_integration",
+    "upper_bound",
+    "wasserstein",
+]
