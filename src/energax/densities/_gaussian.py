@@ -62,7 +62,7 @@ class Gaussian(AbstractDensity):
             scales = jnp.diagonal(self.cholesky)
         else:
             white, scales = centred / self.cholesky, self.cholesky
-        return -0.5 * jnp.sum(white**2) - jnp.sum(jnp.log(scales)) - 0.5 * white.size * math.log(2 * math.pi)
+        return -0.5 * jnp.sum(white**2) - jnp.sum(jnp.log(jnp.abs(scales))) - 0.5 * white.size * math.log(2 * math.pi)
 
     def draw(self, *, key: PRNGKey) -> Float[Array, " d"]:
         noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)
@@ -108,7 +108,9 @@ class GaussianMixture(AbstractDensity):
         """Log π_k N(x; m_k, s_k² I) of every component."""
         squared = jnp.sum(((x - self.means) / self.scales[:, None]) ** 2, axis=1)
         dim = self.means.shape[1]
-        return self.log_weights - 0.5 * squared - dim * (jnp.log(self.scales) + 0.5 * math.log(2 * math.pi))
+        # Normalised here and not only when it is made, because training moves the leaves.
+        log_weights = jax.nn.log_softmax(self.log_weights)
+        return log_weights - 0.5 * squared - dim * (jnp.log(jnp.abs(self.scales)) + 0.5 * math.log(2 * math.pi))
 
     def log_prob(self, x: Float[Array, " d"]) -> Scalar:
         return jax.nn.logsumexp(self.component_log_probs(x))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
@@ -64,8 +65,9 @@ class Uniform(AbstractDensity):
             raise SpaceError(f"There is no uniform law on {self.space}: its volume is infinite.")
 
     def log_prob(self, x: Configuration) -> Scalar:
-        inside = self.space.contains(x)
-        return jnp.where(inside, -self.space.log_volume, -jnp.inf)
+        reals = [leaf for leaf in jax.tree.leaves(x) if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)]
+        dtype = jnp.result_type(*reals) if reals else jnp.result_type(float)
+        return jnp.where(self.space.contains(x), -self.space.log_volume, -jnp.inf).astype(dtype)
 
     def draw(self, *, key: PRNGKey) -> Configuration:
         return self.space.initial(key=key)

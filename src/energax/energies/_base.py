@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from equinox import AbstractVar
-from jaxtyping import PyTree
+from jaxtyping import Array, Float, PyTree
 
 from energax._errors import ArgumentError
 from energax._typing import Configuration, Scalar
@@ -84,6 +85,16 @@ def _as_scalar(value: Any, fn: Callable[..., Any]) -> Scalar:
     return value.reshape(())
 
 
+def as_parameter(value: Any) -> Float[Array, "..."]:
+    """A number or an array as a leaf with a definite floating-point dtype.
+
+    Arrays made from Python numbers have a weak type; the first update would make it strong and compile everything
+    again.
+    """
+    array = jnp.asarray(value)
+    return jnp.asarray(array, array.dtype if jnp.issubdtype(array.dtype, jnp.inexact) else jnp.result_type(float))
+
+
 def energy(fn: Callable[..., Any], params: PyTree[Any] = None, *, space: AbstractSpace) -> AbstractEnergy:
     """Make an energy from a user's function, an Equinox module, or the `apply` of any other framework.
 
@@ -116,4 +127,9 @@ def energy(fn: Callable[..., Any], params: PyTree[Any] = None, *, space: Abstrac
         if params is not None:
             raise ArgumentError("An equinox.Module carries its own parameters; leave `params` out.")
         return ModuleEnergy(cast(Callable[..., Any], fn), space)
-    return FunctionEnergy(fn, params, space)
+    return FunctionEnergy(fn, jax.tree.map(_as_leaf, params), space)
+
+
+def _as_leaf(leaf: Any) -> Any:
+    """Python floats and weakly typed arrays as arrays with a dtype; everything else unchanged."""
+    return as_parameter(leaf) if isinstance(leaf, float) or getattr(leaf, "weak_type", False) else leaf

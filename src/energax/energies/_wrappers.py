@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +14,7 @@ from jaxtyping import Array, Float
 
 from energax._errors import ArgumentError, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
-from energax.energies._base import AbstractEnergy
+from energax.energies._base import AbstractEnergy, as_parameter
 from energax.energies._capabilities import (
     Block,
     Latent,
@@ -42,14 +44,14 @@ class Tempered(AbstractEnergy):
     """
 
     energy: AbstractEnergy
-    beta: Scalar = eqx.field(converter=jnp.asarray)
+    beta: Scalar = eqx.field(converter=as_parameter)
 
     @property
     def space(self) -> AbstractSpace:
         return self.energy.space
 
     def __call__(self, x: Configuration) -> Scalar:
-        return self.beta * self.energy(x)
+        return _times(self.beta, self.energy(x))
 
 
 class Sum(AbstractEnergy):
@@ -94,14 +96,14 @@ class Interpolated(AbstractEnergy):
 
     def __init__(self, start: AbstractEnergy, end: AbstractEnergy, t: Scalar | float) -> None:
         self.start, self.end = aligned(start, end)
-        self.t = jnp.asarray(t)
+        self.t = as_parameter(t)
 
     @property
     def space(self) -> AbstractSpace:
         return self.end.space
 
     def __call__(self, x: Configuration) -> Scalar:
-        return (1 - self.t) * self.start(x) + self.t * self.end(x)
+        return _times(1 - self.t, self.start(x)) + _times(self.t, self.end(x))
 
 
 class Lifted(AbstractEnergy):
@@ -190,33 +192,50 @@ def _require_same_space(a: AbstractEnergy, b: AbstractEnergy) -> None:
 # -- rules: what a combination inherits from its terms ---------------------------------------------------------------
 
 
-def _terms(energy: AbstractEnergy) -> list[tuple[Any, AbstractEnergy]]:
-    """The (coefficient, energy) pairs of a linear combination."""
+def _terms(energy: AbstractEnergy) -> tuple[AbstractEnergy, ...]:
+    """The energies of a linear combination."""
     if isinstance(energy, Tempered):
-        return [(energy.beta, energy.energy)]
+        return (energy.energy,)
     if isinstance(energy, Interpolated):
-        return [(1 - energy.t, energy.start), (energy.t, energy.end)]
+        return (energy.start, energy.end)
     assert isinstance(energy, Sum)
-    return [(1, term) for term in energy.energies]
+    return energy.energies
+
+
+def _coefficients(energy: AbstractEnergy) -> tuple[Scalar | None, ...]:
+    """The coefficients of a linear combination, None for one."""
+    if isinstance(energy, Tempered):
+        return (energy.beta,)
+    if isinstance(energy, Interpolated):
+        return (1 - energy.t, energy.t)
+    return (None,) * len(_terms(energy))
+
+
+def _times(coefficient: Scalar | None, value: Array) -> Array:
+    """The product in the dtype of `value`: a ladder in float64 does not change the precision of a model."""
+    return value if coefficient is None else coefficient.astype(value.dtype) * value
+
+
+def _combine(energy: AbstractEnergy, values: list[Any]) -> Any:
+    """The same linear combination of pytrees, one for each term."""
+    coefficients = _coefficients(energy)
+    return jax.tree.map(lambda *leaves: functools.reduce(operator.add, map(_times, coefficients, leaves)), *values)
 
 
 def _combined_value_and_score(energy: AbstractEnergy, x: Configuration) -> tuple[Scalar, Configuration]:
-    pairs = [(c, *value_and_score(term, x)) for c, term in _terms(energy)]
-    value = sum(c * v for c, v, _ in pairs)
-    total = jax.tree.map(lambda *leaves: sum(leaves), *[jax.tree.map(lambda g, c=c: c * g, g) for c, _, g in pairs])
-    return jnp.asarray(value), total
+    return _combine(energy, [value_and_score(term, x) for term in _terms(energy)])
 
 
 def _combined_logits(energy: AbstractEnergy, x: Configuration, part: str | None = None) -> Float[Array, "..."]:
-    return jnp.asarray(sum(c * conditional_logits(term, x, part) for c, term in _terms(energy)))
+    return _combine(energy, [conditional_logits(term, x, part) for term in _terms(energy)])
 
 
 def _combined_logits_at(energy: AbstractEnergy, x: Array, site: Array) -> Float[Array, "..."]:
-    return jnp.asarray(sum(c * conditional_logits_at(term, x, site) for c, term in _terms(energy)))
+    return _combine(energy, [conditional_logits_at(term, x, site) for term in _terms(energy)])
 
 
 def _combined_blocks(energy: AbstractEnergy) -> tuple[Block, ...]:
-    known = [b for b in (blocks(term) for _, term in _terms(energy)) if b != FREE]
+    known = [b for b in (blocks(term) for term in _terms(energy)) if b != FREE]
     if not known:
         return FREE
     first = known[0]
@@ -224,12 +243,12 @@ def _combined_blocks(energy: AbstractEnergy) -> tuple[Block, ...]:
 
 
 def _combined_latent(energy: AbstractEnergy) -> Latent | None:
-    names = [latent(term) for _, term in _terms(energy)]
+    names = [latent(term) for term in _terms(energy)]
     return next((n for n in names if n is not None), None)
 
 
 def _combined_is_confined(energy: AbstractEnergy) -> bool | None:
-    answers = [is_confined(term) for _, term in _terms(energy)]
+    answers = [is_confined(term) for term in _terms(energy)]
     if all(a is True for a in answers):
         return True
     return False if all(a is False for a in answers) else None

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from energax._typing import Scalar
-from energax.energies._base import AbstractEnergy
+from energax.energies._base import AbstractEnergy, as_parameter
 from energax.energies._capabilities import is_confined
 from energax.spaces import Euclidean
 
@@ -29,14 +29,14 @@ class DoubleWell(AbstractEnergy):
         8.0
     """
 
-    barrier: Scalar = eqx.field(converter=jnp.asarray)
-    tilt: Scalar = eqx.field(converter=jnp.asarray)
+    barrier: Scalar
+    tilt: Scalar
     space: Euclidean = eqx.field(static=True)
 
     def __init__(self, dim: int = 1, *, barrier: Scalar | float = 1.0, tilt: Scalar | float = 0.0) -> None:
         self.space = Euclidean(dim, initial_scale=0.5)
-        self.barrier = jnp.asarray(barrier)
-        self.tilt = jnp.asarray(tilt)
+        self.barrier = as_parameter(barrier)
+        self.tilt = as_parameter(tilt)
 
     def __call__(self, x: Float[Array, " dim"]) -> Scalar:
         return jnp.sum(self.barrier * (x**2 - 1) ** 2 + self.tilt * x)

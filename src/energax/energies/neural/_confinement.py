@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from energax._typing import Scalar
+from energax.energies._base import as_parameter
 
 
 class Confinement(eqx.Module):
@@ -20,8 +21,8 @@ class Confinement(eqx.Module):
         scale: s > 0, broadcast to the configuration.
     """
 
-    mean: Float[Array, "..."] = eqx.field(converter=jnp.asarray)
-    scale: Float[Array, "..."] = eqx.field(converter=jnp.asarray)
+    mean: Float[Array, "..."] = eqx.field(converter=as_parameter)
+    scale: Float[Array, "..."] = eqx.field(converter=as_parameter)
 
     def __call__(self, x: Float[Array, "..."]) -> Scalar:
         return 0.5 * jnp.sum(((x - self.mean) / self.scale) ** 2)
