@@ -1,0 +1,80 @@
+"""Side-by-side benchmarks: ours and a peer on the same work in the same run, taking turns; results as JSON and a table.
+
+``python benchmarks/run.py`` runs all tasks, ``python benchmarks/run.py rbm-speed`` one. A task is a module of
+``benchmarks/tasks`` with ``NAME`` and ``run() -> list of rows``. Peers live in environments of their own under
+``benchmarks/.envs`` (made when first needed) and are talked to through JSON on standard output.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT))
+
+
+def tasks() -> dict[str, object]:
+    import tasks as package
+
+    found = (importlib.import_module(f"tasks.{m.name}") for m in pkgutil.iter_modules(package.__path__))
+    return {module.NAME: module for module in found}
+
+
+def environment() -> dict[str, str]:
+    import jax
+
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.processor(),
+    )
+    return {
+        "cpu": cpu,
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "cores": str(jax.local_device_count()),
+    }
+
+
+def main(names: list[str]) -> int:
+    known = tasks()
+    chosen = names or sorted(known)
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        print(f"Unknown task {unknown[0]!r}. Known: {', '.join(sorted(known))}.", file=sys.stderr)
+        return 2
+    path = ROOT / "results.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    for name in chosen:
+        try:
+            rows = known[name].run()
+        except subprocess.CalledProcessError as error:
+            print(f"{name}: a peer failed: {error.stderr or error}", file=sys.stderr)
+            return 1
+        results[name] = {"environment": environment(), "rows": rows}
+        print(table(name, rows))
+        path.write_text(json.dumps(results, indent=2) + "\n")
+    (ROOT / "RESULTS.md").write_text("\n\n".join(table(name, r["rows"]) for name, r in sorted(results.items())) + "\n")
+    return 0
+
+
+def table(name: str, rows: list[dict]) -> str:
+    columns = list(rows[0])
+    cells = [
+        [f"{v:.4g}" if isinstance(v, float) else str(v) for v in (row.get(c, "") for c in columns)] for row in rows
+    ]
+    lines = [f"## {name}", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in cells])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
