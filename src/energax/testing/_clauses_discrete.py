@@ -1,0 +1,208 @@
+"""Clauses for discrete sites: conditional logits, flips, blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PyTree
+
+from energax._typing import Configuration
+from energax.energies import (
+    AbstractEnergy,
+    blocks,
+    conditional_logits,
+    conditional_logits_at,
+    flip_deltas,
+    latent,
+)
+from energax.spaces import AbstractDiscreteSpace, AbstractTwoValuedSpace, Product
+from energax.testing._contract import Clause, array_parts, examined, require, require_close, rows
+from energax.testing._energy_case import EnergyCase
+
+_MOST_SITES = 32
+"""Sites that are examined one by one at most."""
+
+
+def discrete_parts(energy: AbstractEnergy) -> dict[str | None, AbstractDiscreteSpace]:
+    """The discrete parts of an energy's space; a plain space under None."""
+    parts = array_parts(energy.space)
+    return {name: space for name, space in parts.items() if isinstance(space, AbstractDiscreteSpace)}
+
+
+def logits_agree(energy: AbstractEnergy, facts: dict[str, Any], tolerance: float = 1e-9) -> None:
+    """Every way to ask for conditional logits gave the same answer, in the `logit_facts` of the energy."""
+    parts = discrete_parts(energy)
+    facts = jax.tree.map(np.asarray, facts)
+    for name, space in parts.items():
+        fast, slow = facts["fast"][name], facts["slow"][name]
+        label = "" if name is None else f" of part {name!r}"
+        require(
+            fast.shape[1:] == space.logits_shape,
+            f"`conditional_logits`{label} has shape {fast.shape[1:]}, the space wants {space.logits_shape}.",
+        )
+        require_close(fast, slow, tolerance, f"`conditional_logits`{label} is not what single-site energies give")
+    if "at" in facts:
+        require_close(
+            facts["at"], facts["at_slow"], tolerance, "`conditional_logits_at` is not what single-site energies give"
+        )
+    if "deltas" in facts:
+        require_close(facts["deltas"], facts["flips"], tolerance, "`flip_deltas` is not E(flipped) − E(x)")
+
+
+def logit_facts(energy: AbstractEnergy, points: PyTree[Array]) -> dict[str, Any]:
+    """Conditional logits of all parts by the energy's own rules and by the generic ones (call under jit)."""
+    parts = discrete_parts(energy)
+    names, spaces = tuple(parts), tuple(parts.values())
+    generic, generic_at = conditional_logits.dispatch(object), conditional_logits_at.dispatch(object)
+
+    def at(x: Configuration) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "fast": {name: conditional_logits(energy, x, name) for name in names},
+            "slow": {name: generic(energy, x, name) for name in names},
+        }
+        if names == (None,):
+            sites = jnp.asarray(_some_sites(spaces[0].num_sites))
+            found["at"] = jax.vmap(lambda i: conditional_logits_at(energy, x, i))(sites)
+            found["at_slow"] = jax.vmap(lambda i: generic_at(energy, x, i))(sites)
+            if isinstance(spaces[0], AbstractTwoValuedSpace):
+                flat, flipped = x.reshape(-1), spaces[0].flip(x).reshape(-1)
+                flips = jax.vmap(lambda i: energy(flat.at[i].set(flipped[i]).reshape(x.shape)))(sites)
+                found["flips"] = flips - energy(x)
+                found["deltas"] = flip_deltas(energy, x).reshape(-1)[sites]
+        return found
+
+    return jax.vmap(at)(points)
+
+
+def _some_sites(count: int) -> np.ndarray:
+    if count <= _MOST_SITES:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, _MOST_SITES, replace=False))
+
+
+def _logits(case: EnergyCase) -> bool:
+    if not discrete_parts(case.energy):
+        return False
+    with jax.enable_x64(True):
+        logits_agree(case.energy64, examined(logit_facts)(case.energy64, case.points64))
+    return True
+
+
+def _logit_dtypes(case: EnergyCase) -> bool:
+    parts = discrete_parts(case.energy)
+    if not parts:
+        return False
+    x = next(rows(case.points))
+    value = eqx.filter_eval_shape(case.energy, x).dtype
+    for name in parts:
+        logits = eqx.filter_eval_shape(conditional_logits, case.energy, x, name).dtype
+        require(logits == value, f"`conditional_logits` returns {logits} where the energy returns {value}.")
+    return True
+
+
+def _partition(case: EnergyCase) -> bool:
+    """Blocks are disjoint, cover all sites, and begin with hidden parts."""
+    found = blocks(case.energy)
+    if not found:
+        return False
+    cover = {name: np.zeros(space.shape, int) for name, space in discrete_parts(case.energy).items()}
+    for block in found:
+        for name, mask in _masks(case.energy, block).items():
+            cover[name] += mask
+    for name, times in cover.items():
+        where = "" if name is None else f" of part {name!r}"
+        require(times.min() >= 1, f"{int((times == 0).sum())} sites{where} are in no block of `blocks`.")
+        require(times.max() <= 1, f"{int((times > 1).sum())} sites{where} are in several blocks of `blocks`.")
+    names = latent(case.energy)
+    first = found[0].parts
+    require(
+        names is None or len(found) == 1 or (first is not None and names.observed not in first),
+        f"the first of `blocks` holds the observed part {names.observed if names else ''!r}; hidden parts come first.",
+    )
+    return True
+
+
+def _masks(energy: AbstractEnergy, block: Any) -> dict[str | None, np.ndarray]:
+    """Which sites of each part belong to a block."""
+    parts = discrete_parts(energy)
+    if not isinstance(energy.space, Product):
+        (space,) = parts.values()
+        return {None: np.ones(space.shape, bool) if block.mask is None else np.asarray(block.mask)}
+    inside = set(parts) if block.parts is None else set(block.parts)
+    require(inside <= set(parts), f"`blocks` names the parts {sorted(map(str, inside - set(parts)))}, unknown here.")
+    return {name: np.full(space.shape, name in inside) for name, space in parts.items()}
+
+
+def _independence(case: EnergyCase) -> bool:
+    """Changing one site of a block leaves the logits of the others in it alone."""
+    found = blocks(case.energy)
+    if not found or not discrete_parts(case.energy):
+        return False
+    parts = discrete_parts(case.energy)
+    with jax.enable_x64(True):
+        moved = jax.tree.map(
+            np.asarray,
+            _logit_changes(case.energy64, next(rows(case.points64)), tuple(parts), tuple(parts.values())),
+        )
+    for number, block in enumerate(found):
+        masks = _masks(case.energy, block)
+        for name, mask in masks.items():
+            sites = _some_sites(parts[name].num_sites)
+            for row in np.flatnonzero(mask.reshape(-1)[sites]).tolist():
+                _others_stay(masks, moved[name], row, (name, int(sites[row])), number)
+    return True
+
+
+def _others_stay(
+    masks: dict[str | None, np.ndarray], moved: dict[str | None, np.ndarray], row: int, site: tuple, number: int
+) -> None:
+    for other, mask in masks.items():
+        change = moved[other][row].reshape(mask.size, -1).max(axis=1)
+        affected = mask.reshape(-1) & (change > 1e-9)
+        if other == site[0]:
+            affected[site[1]] = False
+        if affected.any():
+            label = f"{site[1]}" if site[0] is None else f"{site[1]} of {site[0]!r}"
+            raise AssertionError(
+                f"the sites of block {number} are not conditionally independent: changing site {label} moves the "
+                f"logits of {int(affected.sum())} others in it, for instance of site {int(np.argmax(affected))}."
+            )
+
+
+@examined
+def _logit_changes(
+    energy: AbstractEnergy, x: Configuration, names: tuple[str | None, ...], spaces: tuple[Any, ...]
+) -> dict[str | None, dict[str | None, Array]]:
+    """|Change of the logits of each part| when one site of a part takes its next value."""
+
+    def all_logits(y: Configuration) -> dict[str | None, Array]:
+        return {name: conditional_logits(energy, y, name) for name in names}
+
+    before = all_logits(x)
+
+    def change(name: str | None, space: AbstractDiscreteSpace, site: Array) -> dict[str | None, Array]:
+        sites = (x if name is None else x[name]).reshape(-1)
+        values = jnp.asarray(space.values, sites.dtype)
+        following = values[(jnp.argmax(values == sites[site]) + 1) % len(space.values)]
+        changed = sites.at[site].set(following).reshape(space.shape)
+        after = all_logits(changed if name is None else {**x, name: changed})
+        return jax.tree.map(lambda a, b: jnp.abs(a - b), after, before)
+
+    return {
+        name: jax.vmap(lambda i, name=name, space=space: change(name, space, i))(
+            jnp.asarray(_some_sites(space.num_sites))
+        )
+        for name, space in zip(names, spaces, strict=True)
+    }
+
+
+DISCRETE = (
+    Clause("conditional_logits", _logits),
+    Clause("logit_dtypes", _logit_dtypes),
+    Clause("blocks_partition", _partition),
+    Clause("blocks_independent", _independence),
+)
