@@ -15,8 +15,8 @@ from energax._errors import RunError
 from energax._typing import PRNGKey
 from energax.data import Data
 from energax.densities import AbstractDensity
-from energax.energies import AbstractEnergy
-from energax.evaluation import default_base
+from energax.energies import AbstractEnergy, observed_space
+from energax.evaluation import fit_base
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel
 from energax.paths import Geometric
 from energax.runs._configs import RunConfig, TrainingConfig, read_config, write_config
@@ -24,7 +24,7 @@ from energax.runs._directory import fresh_directory
 from energax.runs._plan import open_data
 from energax.runs._registry import build_energy, build_kernel, build_objective
 from energax.sampling import Samples, StepSizeAdaptation, anneal, sample
-from energax.training import FitResult, Learner, fit, load_state
+from energax.training import FitResult, Learner, fit, load_energy
 
 _KEYS = {"init": 0, "train": 1, "sample": 2, "evaluate": 3}
 
@@ -129,12 +129,12 @@ class Run:
         Raises:
             CheckpointError: There is no sound checkpoint.
         """
-        return self.learner.result(load_state(self.directory, like=self.learner))
+        return load_energy(self.directory, like=self.untrained)
 
     @functools.cached_property
     def base(self) -> AbstractDensity:
         """The density from which annealing starts."""
-        return default_base(self.energy, data=self.training_rows())
+        return fit_base(observed_space(self.energy), self.training_rows())
 
     def training_rows(self, limit: int = 10_000) -> np.ndarray:
         """Training rows for fits and comparisons, evenly spaced if there are more than `limit`."""
@@ -205,5 +205,5 @@ def load(directory: str | Path, *, like: AbstractEnergy | None = None) -> Abstra
         CheckpointError: The checkpoint is damaged, or does not fit `like`.
     """
     if like is not None:
-        return load_state(Path(directory), like=like)
+        return load_energy(directory, like=like)
     return Run.open(directory).energy

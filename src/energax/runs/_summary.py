@@ -14,6 +14,7 @@ import numpy as np
 
 from energax._errors import RunError
 from energax.runs._configs import read_config
+from energax.training import read_metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,22 +92,6 @@ class Summary:
             reproduce=commands(config.to_json(), directory),
             image_shape=None if shape is None else tuple(shape),
         )
-
-
-def read_metrics(directory: Path) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """Rows and events of metrics.jsonl; a last line that was cut off is left out."""
-    rows: list[Mapping[str, Any]] = []
-    events: list[Mapping[str, Any]] = []
-    path = directory / "metrics.jsonl"
-    if not path.exists():
-        return rows, events
-    for line in path.read_text().splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        (events if "event" in row else rows).append(row.get("event", row))
-    return rows, events
 
 
 def environment() -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""What `log_z` returns."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from energax.estimators import Estimate, Interval
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class LogZ:
+    """log Z of a model: a value, an interval whose ends say what they rest on, and what happened on the way.
+
+    Attributes:
+        value: Estimate of log Z in nats, from sampling.
+        stderr: Its standard error, of the sampling only; NaN where none can be given.
+        interval: The interval, from sampling unless exact ends were asked for.
+        exact: log Z by enumeration, quadrature or a closed form where that was cheap, else None. Never used for
+            `value`, nor for the interval unless that was asked for.
+        measure: Reference measure of the observed space that Z refers to.
+        diagnostics: Numbers by name.
+        warnings: Sentences, each with what is wrong and what would help.
+    """
+
+    value: float
+    stderr: float
+    interval: Interval
+    exact: float | None
+    measure: str
+    diagnostics: dict[str, Any] = dataclasses.field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionary for `json.dumps`; NaN and infinities become None."""
+        value = Estimate(self.value, self.stderr, float("nan"), "log_z", self.diagnostics, ("see warnings",)).to_json()
+        return {
+            "value": value["value"],
+            "stderr": value["stderr"],
+            **self.interval.to_json(),
+            "exact": self.exact,
+            "measure": self.measure,
+            "diagnostics": value["diagnostics"],
+            "warnings": list(self.warnings),
+        }
+
+    def __str__(self) -> str:
+        about = Estimate(self.value, self.stderr, float("nan"), "log_z", {}, ("see warnings",))
+        exact = "" if self.exact is None else f"; exact {self.exact:.6g}"
+        return f"log Z = {about} nats, in {self.interval} ({self.measure} measure{exact})"
+
+    def __repr__(self) -> str:
+        said = "".join(f"\n  warning: {text}" for text in self.warnings)
+        return f"LogZ({self}){said}"

@@ -1,0 +1,51 @@
+"""Runs: typed configurations, the registry behind every name, a run and its directory, and its summary."""
+
+from energax.runs._configs import DataConfig as DataConfig
+from energax.runs._configs import RunConfig as RunConfig
+from energax.runs._configs import TrainingConfig as TrainingConfig
+from energax.runs._judge import summarise as summarise
+from energax.runs._plan import field_help as field_help
+from energax.runs._plan import plan as plan
+from energax.runs._registry import DEFAULTS as DEFAULTS
+from energax.runs._registry import KERNELS as KERNELS
+from energax.runs._registry import MODELS as MODELS
+from energax.runs._registry import OBJECTIVES as OBJECTIVES
+from energax.runs._registry import REGISTRIES as REGISTRIES
+from energax.runs._registry import Entry as Entry
+from energax.runs._registry import build_energy as build_energy
+from energax.runs._registry import build_kernel as build_kernel
+from energax.runs._registry import build_objective as build_objective
+from energax.runs._registry import entry as entry
+from energax.runs._registry import num_parameters as num_parameters
+from energax.runs._run import Run as Run
+from energax.runs._run import load as load
+from energax.runs._run import optimizer as optimizer
+from energax.runs._summary import Summary as Summary
+from energax.runs._summary import environment as environment
+from energax.runs._summary import plain as plain
+
+__all__ = [
+    "DEFAULTS",
+    "KERNELS",
+    "MODELS",
+    "OBJECTIVES",
+    "REGISTRIES",
+    "DataConfig",
+    "Entry",
+    "Run",
+    "RunConfig",
+    "Summary",
+    "TrainingConfig",
+    "build_energy",
+    "build_kernel",
+    "build_objective",
+    "entry",
+    "environment",
+    "field_help",
+    "load",
+    "num_parameters",
+    "optimizer",
+    "plain",
+    "plan",
+    "summarise",
+]
