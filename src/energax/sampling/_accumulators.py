@@ -57,7 +57,9 @@ def add_compensated(high: Array, low: Array, value: Array) -> tuple[Array, Array
     """(high, low) + value without loss: the rounding error of the sum is carried in `low`."""
     total = high + value
     shadow = total - high
-    return total, low + ((high - (total - shadow)) + (value - shadow))
+    error = (high - (total - shadow)) + (value - shadow)
+    # An infinite sum has no rounding error, and inf − inf is none.
+    return total, low + jnp.where(jnp.isfinite(total), error, 0.0)
 
 
 def _unzip(like: PyTree[Array], pairs: PyTree[tuple[Array, Array]]) -> tuple[PyTree[Array], PyTree[Array]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,18 +13,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from energax._errors import ArgumentError
+from energax._errors import ArgumentError, KernelMismatch
 from energax._typing import Configuration, PRNGKey
 from energax.energies import observed_space
 from energax.estimators import Estimate, ess_from_log_weights, log_z_from_work
-from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
+from energax.estimators import log_mean_exp as mean_weight
+from energax.kernels import AbstractKernel, suggestions, target
 from energax.paths import AbstractPath
 from energax.random import choose
 from energax.sampling._accumulators import add_compensated
 from energax.sampling._resampling import RESAMPLERS, log_mean_exp, relative_ess
-from energax.sampling._sample import starts
+from energax.sampling._schedule import schedule
+from energax.sampling._starts import draws, starts
+from energax.sampling._steps import run_steps, with_step_size
+from energax.spaces import check_structure
 
-_MAX_CHUNKS = 16
+_CHUNK = 32
+"""Levels of one compiled call: one length for all schedules, so that more levels compile nothing."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -52,13 +58,22 @@ class Work:
     @property
     def group_log_z(self) -> np.ndarray:
         """Log mean weight of each independent group: estimates of log Z(end) − log Z(start), (group,)."""
-        peak = self.log_weights.max(axis=1)
-        return peak + np.log(np.mean(np.exp(self.log_weights - peak[:, None]), axis=1))
+        return np.asarray([mean_weight(group) for group in self.log_weights])
 
     @property
     def log_z(self) -> Estimate:
-        """Log Z(end) − log Z(start) from all groups together, with its diagnostics."""
-        return log_z_from_work(self.log_weights.reshape(-1), groups=len(self.log_weights))
+        """Log Z(end) − log Z(start) from all groups together, with its diagnostics.
+
+        Particles that were resampled depend on each other within their group: the error bar then comes from the
+        spread of the groups, and is withheld where there is only one.
+        """
+        flat, num_groups = self.log_weights.reshape(-1), len(self.log_weights)
+        if not self.num_resamplings.any():
+            return log_z_from_work(flat)
+        if num_groups > 1:
+            return log_z_from_work(flat, groups=num_groups)
+        why = "One group of particles that were resampled has no error bar; give num_groups=8 or more."
+        return dataclasses.replace(log_z_from_work(flat), stderr=math.nan, warnings=(why,))
 
     def __repr__(self) -> str:
         size = ess_from_log_weights(self.log_weights.reshape(-1))
@@ -87,7 +102,7 @@ def anneal(
     exp(−E_{t_k}) invariant. The mean weight is unbiased for Z(t_end)/Z(t_start) for any number of levels, resampled
     or not, if the start is an exact draw and the kernel is exact. Hidden units are summed out in the weights.
 
-    Exactness: unbiased mean weight; a kernel that is not exact (ULA) spoils it.
+    Exactness: unbiased mean weight. A particle that meets an infinite energy has the weight zero from then on.
 
     Cost: levels × num_steps transitions of each particle, and two energies a level.
 
@@ -95,7 +110,8 @@ def anneal(
         path: The path; its start is normalised and can be drawn from.
         kernel: An exact kernel. Its caches are refreshed at each level.
         ts: Levels, increasing from 0 to 1; or decreasing from 1 to 0 with `x0` for the reverse direction, whose
-            weights estimate Z(0)/Z(1). None places them by `schedule` in a pilot run of its own.
+            weights estimate Z(0)/Z(1); any other first level needs `x0` too. None places them by `schedule` in a
+            pilot run of its own.
         key: Typed random key.
         num_particles: Particles in each group.
         num_groups: Independent groups; nothing passes between them.
@@ -111,11 +127,20 @@ def anneal(
     Returns:
         The weighted particles as `Work`.
 
+    Raises:
+        KernelMismatch: The kernel does not fit the target, or is not exact.
+        ArgumentError: Levels that are not monotone in [0, 1], starts that are missing or of the wrong number.
+
     References:
         [neal2001], [delmoral2006]
     """
     key = choose(key, generator)
     target(path.at(jnp.ones(())), kernel)
+    if not kernel.exact:
+        raise KernelMismatch(
+            f"anneal needs a kernel that leaves each law of the path invariant, which {type(kernel).__name__} does "
+            f"not. Try {' or '.join(suggestions(path.at(jnp.ones(()))))}."
+        )
     if resample is not None and resample not in RESAMPLERS:
         raise ArgumentError(f"Unknown resampling {resample!r}. Known: {', '.join(sorted(RESAMPLERS))}.")
     start_key, move_key, pilot_key = jax.random.split(key, 3)
@@ -124,23 +149,20 @@ def anneal(
     keys = jax.random.split(move_key, (num_groups, num_particles))
     if x0 is None:
         start_keys = jax.random.split(start_key, (num_groups, num_particles))
-        x = eqx.filter_jit(jax.vmap(jax.vmap(lambda k: path.start.draw(key=k))))(start_keys)
+        x = draws(path.start, start_keys)
     else:
         x = _grouped_starts(path, x0, num_groups, num_particles)
     zeros = jnp.zeros((num_groups, num_particles))
     carry = (x, zeros, zeros, jnp.zeros(num_groups, jnp.int32), jnp.zeros((), jnp.int32))
-    steps = None if step_sizes is None else jnp.asarray(step_sizes)
-    relative, accepts = [], []
-    chunk = -(-(len(levels) - 1) // min(_MAX_CHUNKS, len(levels) - 1))
-    for begin in range(1, len(levels), chunk):
-        end = min(begin + chunk, len(levels))
-        pairs = (jnp.arange(begin, end), jnp.asarray(levels[begin - 1 : end - 1]), jnp.asarray(levels[begin:end]))
-        part = None if steps is None else steps[begin:end]
-        carry, (ess_part, accept_part) = _levels(
-            path, kernel, carry, keys, pairs, part, num_steps, resample, jnp.asarray(resample_below)
-        )
-        relative.append(np.asarray(ess_part))
-        accepts.append(np.asarray(accept_part))
+    settings = (num_steps, resample, jnp.asarray(resample_below))
+    relative, accepts = [np.ones(1)], [np.ones(1)]
+    for begin in range(1, len(levels), _CHUNK):
+        end = min(begin + _CHUNK, len(levels))
+        span = jnp.asarray([begin, end - begin]), _padded(levels[begin - 1 : end - 1]), _padded(levels[begin:end])
+        sizes = None if step_sizes is None else _padded(np.asarray(step_sizes)[begin:end])
+        carry, told = _levels(path, kernel, carry, keys, span, sizes, settings)
+        relative.append(np.asarray(told[0])[: end - begin])
+        accepts.append(np.asarray(told[1])[: end - begin])
         if progress is not None:
             progress(end - 1, len(levels) - 1)
     x, high, low, resamplings, bad = carry
@@ -149,8 +171,8 @@ def anneal(
         log_weights,
         jax.tree.map(np.asarray, x),
         levels,
-        np.concatenate([[1.0], *relative]),
-        np.concatenate([[1.0], *accepts]),
+        np.concatenate(relative),
+        np.concatenate(accepts),
         np.asarray(resamplings),
         int(bad),
     )
@@ -170,9 +192,20 @@ def _check_levels(ts: np.ndarray, x0: Configuration | None) -> None:
 
 def _grouped_starts(path: AbstractPath, x0: Configuration, num_groups: int, num_particles: int) -> Configuration:
     space = observed_space(path.at(jnp.ones(())))
+    check_structure(space, x0, name="x0", batch_dims=2)
+    lead = jnp.shape(jax.tree.leaves(x0)[0])[:2]
+    if lead != (num_groups, num_particles):
+        raise ArgumentError(
+            f"`x0` needs axes (group, particle, *event) with {num_groups} groups of {num_particles} particles, got "
+            f"leading axes {lead}."
+        )
     flat = jax.tree.map(lambda leaf: jnp.asarray(leaf).reshape(-1, *leaf.shape[2:]), x0)
     x = starts(space, flat, num_groups * num_particles, key=jax.random.key(0))
     return jax.tree.map(lambda leaf: leaf.reshape(num_groups, num_particles, *leaf.shape[1:]), x)
+
+
+def _padded(part: np.ndarray) -> Array:
+    return jnp.asarray(np.concatenate([part, np.full(_CHUNK - len(part), part[-1])]))
 
 
 @eqx.filter_jit
@@ -181,50 +214,33 @@ def _levels(
     kernel: AbstractKernel,
     carry: PyTree[Array],
     keys: Array,
-    pairs: tuple[Array, Array, Array],
+    span: tuple[Array, Array, Array],
     step_sizes: Array | None,
-    num_steps: int,
-    resample: str | None,
-    resample_below: Array,
+    settings: tuple[int, str | None, Array],
 ) -> tuple[PyTree[Array], tuple[Array, Array]]:
-    """Some levels in one compiled loop."""
+    """Some levels in one compiled loop; how many, at most `_CHUNK`, the compiler does not know."""
+    (begin, length), before, after = span
+    num_steps, resample, resample_below = settings
 
-    def level(carry: PyTree[Array], inputs: Any) -> tuple[PyTree[Array], tuple[Array, Array]]:
-        (index, t0, t1), step_size = inputs
-        x, high, low, resamplings, bad = carry
-        both = jax.vmap(jax.vmap(lambda x: path.value(t0, x) - path.value(t1, x)))
-        high, low = add_compensated(high, low, both(x).astype(high.dtype))
+    def level(i: Array, outer: Any) -> Any:
+        (x, high, low, resamplings, bad), told = outer
+        gain = jax.vmap(jax.vmap(lambda x: path.value(before[i], x) - path.value(after[i], x)))(x)
+        # A weight of zero stays zero; its particle may be where both energies are infinite.
+        high, low = add_compensated(high, low, jnp.where(high == -jnp.inf, 0.0, gain).astype(high.dtype))
         if resample is not None:
-            x, high, low, resampled = _resample(x, high, low, keys, index, resample, resample_below)
+            x, high, low, resampled = _resample(x, high, low, keys, begin + i, resample, resample_below)
             resamplings = resamplings + resampled
-        energy = target(path.at(t1), kernel)
-        mover = kernel if step_size is None else _with_step_size(kernel, step_size)
+        energy = target(path.at(after[i]), kernel)
+        mover = kernel if step_sizes is None else with_step_size(kernel, step_sizes[i])
+        level_keys = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, begin + i)))(keys)
+        move = jax.vmap(jax.vmap(lambda x, key: run_steps(energy, mover, x, num_steps, key=key)))
+        x, accepts, wrong = move(x, level_keys)
+        ess = relative_ess((high + low).reshape(-1))
+        told = told[0].at[i].set(ess.astype(told[0].dtype)), told[1].at[i].set(jnp.mean(accepts).astype(told[1].dtype))
+        return (x, high, low, resamplings, bad + jnp.sum(wrong)), told
 
-        def move(x: Configuration, key: PRNGKey) -> tuple[Configuration, Array, Array]:
-            level_key = jax.random.fold_in(key, index)
-            state = mover.init(energy, x, key=jax.random.fold_in(level_key, num_steps))
-
-            def step(i: Array, inner: Any) -> Any:
-                state, accepts, bad = inner
-                state, info = mover.step(energy, state, key=jax.random.fold_in(level_key, i))
-                return state, accepts + info.accept_prob / num_steps, bad + (~info.is_finite).astype(bad.dtype)
-
-            state, accepts, bad = jax.lax.fori_loop(
-                0, num_steps, step, (state, jnp.zeros(()), jnp.zeros((), jnp.int32))
-            )
-            return state.x, accepts, bad
-
-        x, accepts, wrong = jax.vmap(jax.vmap(move))(x, keys)
-        summary = relative_ess((high + low).reshape(-1)), jnp.mean(accepts)
-        return (x, high, low, resamplings, bad + jnp.sum(wrong)), summary
-
-    return jax.lax.scan(level, carry, (pairs, step_sizes))
-
-
-def _with_step_size(kernel: AbstractKernel, step_size: Array) -> AbstractKernel:
-    if not isinstance(kernel, AbstractStepSizeKernel):
-        raise ArgumentError(f"{type(kernel).__name__} has no step size, so `step_sizes` must be left out.")
-    return kernel.with_step_size(step_size.astype(kernel.step_size.dtype))
+    nothing = jnp.zeros(_CHUNK)
+    return jax.lax.fori_loop(0, length, level, (carry, (nothing, nothing)))
 
 
 def _resample(
@@ -245,90 +261,3 @@ def _resample(
     # The group's own resampling key hangs on its first particle's key, at a level number that moves never use.
     group_keys = jax.vmap(lambda k: jax.random.fold_in(k[0], 2**31 - 1))(keys)
     return jax.vmap(group)(x, high, low, group_keys)
-
-
-def schedule(
-    path: AbstractPath,
-    kernel: AbstractKernel,
-    *,
-    key: PRNGKey,
-    num_levels: int | None = None,
-    num_particles: int = 256,
-    num_steps: int = 1,
-    conditional_ess: float = 0.95,
-    step_sizes: Callable[[float], float] | None = None,
-) -> np.ndarray:
-    """Levels at constant speed in the thermodynamic metric, found by a pilot run of SMC.
-
-    The pilot places each level where the conditional ESS of the particles is `conditional_ess` and resamples; its
-    levels are then equally spaced in thermodynamic length, and `num_levels` of them are interpolated.
-
-    Args:
-        path: The path.
-        kernel: The kernel that will be used.
-        key: Typed random key; use another one than for the run itself, which then stays unbiased.
-        num_levels: Number of levels of the result; those of the pilot by default.
-        num_particles: Particles of the pilot.
-        num_steps: Transitions at each pilot level.
-        conditional_ess: Relative conditional ESS between neighbouring pilot levels, in (0, 1).
-        step_sizes: Step size as a function of t.
-
-    Returns:
-        Increasing levels from 0 to 1.
-
-    References:
-        [zhou2016]
-    """
-    key = choose(key, "auto")
-    start_key, loop_key = jax.random.split(key)
-    x = jax.vmap(lambda k: path.start.draw(key=k))(jax.random.split(start_key, num_particles))
-    ts = [0.0]
-    while ts[-1] < 1.0:
-        t = float(_next_level(path, x, jnp.asarray(ts[-1]), jnp.asarray(conditional_ess)))
-        # A path that cannot be crossed in small steps is crossed in the smallest one; the run's ESS will tell.
-        t = min(max(t, ts[-1] + 1e-5), 1.0)
-        mover = kernel if step_sizes is None else _with_step_size(kernel, jnp.asarray(step_sizes(t)))
-        index = len(ts)
-        x = _pilot_move(
-            path, mover, x, jnp.asarray(ts[-1]), jnp.asarray(t), jax.random.fold_in(loop_key, index), num_steps
-        )
-        ts.append(t)
-    pilot = np.asarray(ts)
-    if num_levels is None:
-        return pilot
-    return np.interp(np.linspace(0, 1, num_levels), np.linspace(0, 1, len(pilot)), pilot)
-
-
-@eqx.filter_jit
-def _next_level(path: AbstractPath, x: Configuration, t0: Array, wanted: Array) -> Array:
-    value0 = jax.vmap(lambda x: path.value(t0, x))(x)
-
-    def conditional(t: Array) -> Array:
-        return relative_ess(value0 - jax.vmap(lambda x: path.value(t, x))(x))
-
-    def halve(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = bracket
-        middle = 0.5 * (low + high)
-        good = conditional(middle) > wanted
-        return jnp.where(good, middle, low), jnp.where(good, high, middle)
-
-    low, _ = jax.lax.fori_loop(0, 20, halve, (t0, jnp.ones_like(t0)))
-    return jnp.where(conditional(jnp.ones_like(t0)) > wanted, 1.0, low)
-
-
-@eqx.filter_jit
-def _pilot_move(
-    path: AbstractPath, kernel: AbstractKernel, x: Configuration, t0: Array, t1: Array, key: PRNGKey, num_steps: int
-) -> Configuration:
-    log_w = jax.vmap(lambda x: path.value(t0, x) - path.value(t1, x))(x)
-    resample_key, move_key = jax.random.split(key)
-    ancestors = RESAMPLERS["systematic"](log_w, key=resample_key)
-    x = jax.tree.map(lambda leaf: leaf[ancestors], x)
-    energy = target(path.at(t1), kernel)
-
-    def move(x: Configuration, key: PRNGKey) -> Configuration:
-        state = kernel.init(energy, x, key=jax.random.fold_in(key, num_steps))
-        step = lambda i, s: kernel.step(energy, s, key=jax.random.fold_in(key, i))[0]  # noqa: E731
-        return jax.lax.fori_loop(0, num_steps, step, state).x
-
-    return jax.vmap(move)(x, jax.random.split(move_key, log_w.size))

@@ -19,9 +19,9 @@ from energax.random import choose, generator_name
 from energax.sampling._accumulators import AbstractAccumulator
 from energax.sampling._adaptation import StepSizeAdaptation
 from energax.sampling._samples import Samples
-from energax.spaces import AbstractSpace, check_structure
+from energax.sampling._starts import count_chains, placed_like, starts
 
-_MAX_CHUNKS = 16
+_MAX_CHUNKS, _MIN_CHUNK = 16, 16
 
 
 def sample(
@@ -44,7 +44,9 @@ def sample(
     """Run many independent chains of one kernel.
 
     Every chain has its own key, split before anything else, and no operation crosses chains except adaptation in
-    warm-up: a chain sees the same random numbers whatever runs beside it.
+    warm-up: chain k sees the same random numbers however many chains run beside it, however many steps follow, and
+    on however many devices. Starts that are spread over devices by a `NamedSharding` of their chain axis stay where
+    they are, and the chains run there.
 
     Args:
         energy: Target, or a `Batched` one for a different target per chain. Of a latent energy the observed part is
@@ -53,7 +55,7 @@ def sample(
         x0: Starts, with a leading chain axis. Without it the space's declared initial law, else an error.
         key: Typed random key.
         num_steps: Transitions of each chain after warm-up.
-        num_chains: Number of chains; taken from `x0` if that is given, else 4.
+        num_chains: Number of chains; taken from `x0` or from a batch of energies if one is given, else 4.
         num_warmup: Transitions before the first kept draw.
         thin: Keep every `thin`-th draw; must divide `num_steps`.
         save: Function of one configuration whose values are stored; None stores only energies.
@@ -69,7 +71,8 @@ def sample(
 
     Raises:
         KernelMismatch: The kernel does not fit the energy.
-        SpaceError: No start was given and the space declares none, or `x0` does not fit.
+        SpaceError: No start was given and the space declares none, or `x0` is not in the space.
+        ArgumentError: Counts that make no sense, or that differ between `x0`, `num_chains` and a batch of energies.
         Diverged: See `throw`.
 
     Example:
@@ -87,37 +90,34 @@ def sample(
     _check_counts(num_steps, num_warmup, thin)
     if adapt is not None and num_warmup < 1:
         raise ArgumentError("Adaptation happens during warm-up: give num_warmup, for instance 500.")
+    if adapt is not None and not isinstance(kernel, AbstractStepSizeKernel):
+        raise KernelMismatch(f"{type(kernel).__name__} has no step size to adapt; leave `adapt` out.")
     key = choose(key, generator)
     start_key, chain_key = jax.random.split(key)
-    x = starts(observed_space(single), x0, num_chains, key=start_key)
-    num_chains = jax.tree.leaves(x)[0].shape[0]
-    keys = jax.random.split(chain_key, num_chains)
+    x = starts(observed_space(single), x0, count_chains(energy, x0, num_chains), key=start_key)
+    keys = placed_like(jax.random.split(chain_key, jax.tree.leaves(x)[0].shape[0]), x)
     axes = energy.axes if isinstance(energy, Batched) else None
+    _check_energies(np.asarray(_energies(moved, x, axes)), throw)
 
-    first = np.asarray(_energies(moved, x, axes))
-    if throw and not np.isfinite(first).all():
-        raise Diverged(
-            f"The energy is not finite at the start of {int((~np.isfinite(first)).sum())} of {num_chains} chains "
-            f"(chain {int(np.argmin(np.isfinite(first)))}: {first[~np.isfinite(first)][0]}). Pass another `x0`."
-        )
-    if adapt is not None:
-        if not isinstance(kernel, AbstractStepSizeKernel):
-            raise KernelMismatch(f"{type(kernel).__name__} has no step size to adapt; leave `adapt` out.")
-        kernel, x = _adapt(moved, kernel, adapt, x, keys, num_warmup, axes)
-    carry = _begin(moved, kernel, x, keys, num_warmup if adapt is None else 0, axes)
-    totals = _init_accumulators(accumulators or {}, x)
-
-    pieces, done, result = [], 0, "successful"
+    left = num_warmup
+    if adapt is not None and isinstance(kernel, AbstractStepSizeKernel):
+        (kernel, x), left = _adapt(moved, kernel, adapt, x, keys, jnp.asarray(num_warmup), axes), 0
+    online = dict(accumulators or {})
+    carry = _begin(moved, kernel, x, keys, jnp.asarray(left), axes)
+    totals = {name: jax.vmap(acc.init)(x) for name, acc in online.items()}
     num_kept = num_steps // thin
-    chunk = -(-num_kept // min(_MAX_CHUNKS, num_kept))
+    capacity = _capacity(num_kept)
+    pieces, done, result = [], 0, "successful"
     try:
         while done < num_kept:
-            length = min(chunk, num_kept - done)
-            carry, totals, piece = _run(
-                moved, kernel, carry, totals, keys, jnp.asarray(done), length, thin, save, accumulators or {}, axes
+            length = min(capacity, num_kept - done)
+            counts = jnp.asarray([done, length, thin])
+            new_carry, new_totals, piece = _run(
+                moved, kernel, carry, totals, keys, counts, capacity, save, online, axes
             )
-            pieces.append(jax.tree.map(np.asarray, piece))
-            done += length
+            piece = jax.tree.map(lambda leaf, n=length: np.asarray(leaf)[:, :n], piece)
+            # One statement, so that an interrupt cannot part the draws from the counters that belong to them.
+            pieces, carry, totals, done = [*pieces, piece], new_carry, new_totals, done + length
             if progress is not None:
                 progress(done * thin, num_steps)
     except KeyboardInterrupt:
@@ -131,25 +131,22 @@ def sample(
         "generator": generator_name(key),
         "kernel": type(kernel).__name__,
     }
-    return _collect(kernel, accumulators or {}, pieces, carry, totals, result, throw, settings)
+    return _collect(kernel, online, pieces, carry, totals, result, throw, settings)
 
 
-def starts(space: AbstractSpace, x0: Configuration | None, num_chains: int | None, *, key: PRNGKey) -> Configuration:
-    """Starting configurations with a chain axis, in the dtype of the space."""
-    if x0 is None:
-        num_chains = 4 if num_chains is None else num_chains
-        return jax.vmap(lambda k: space.initial(key=k))(jax.random.split(key, num_chains))
-    check_structure(space, x0, name="x0", batch_dims=1)
-    given = jax.tree.leaves(x0)[0].shape[0]
-    if num_chains is not None and num_chains != given:
-        raise ArgumentError(f"`x0` has {given} chains, but num_chains={num_chains}; leave num_chains out.")
-    return jax.tree.map(lambda leaf, struct: _cast(leaf, struct.dtype), x0, space.struct)
+def _check_energies(energies: np.ndarray, throw: bool) -> None:
+    bad = ~np.isfinite(energies)
+    if throw and bad.any():
+        raise Diverged(
+            f"The energy is not finite at the start of {int(bad.sum())} of {len(bad)} chains (chain "
+            f"{int(np.argmax(bad))}: {energies[bad][0]}). Pass another `x0`."
+        )
 
 
-def _cast(leaf: Any, dtype: Any) -> Array:
-    leaf = jnp.asarray(leaf)
-    keep = jnp.issubdtype(leaf.dtype, jnp.floating) and jnp.issubdtype(dtype, jnp.floating)
-    return leaf if keep else leaf.astype(dtype)
+def _capacity(num_kept: int) -> int:
+    """Draws of one compiled call: a power of two, so that other numbers of draws mostly need no new compilation."""
+    whole = 1 << (num_kept - 1).bit_length()
+    return min(whole, max(_MIN_CHUNK, whole // _MAX_CHUNKS))
 
 
 def _check_counts(num_steps: int, num_warmup: int, thin: int) -> None:
@@ -167,7 +164,7 @@ def _energies(energy: AbstractEnergy, x: Configuration, axes: Any) -> Array:
 
 @eqx.filter_jit
 def _begin(
-    energy: AbstractEnergy, kernel: AbstractKernel, x: Configuration, keys: Array, num_warmup: int, axes: Any
+    energy: AbstractEnergy, kernel: AbstractKernel, x: Configuration, keys: Array, num_warmup: Array, axes: Any
 ) -> PyTree[Array]:
     """Initial states after warm-up, and zero counters."""
 
@@ -178,7 +175,7 @@ def _begin(
         def step(i: Array, state: Any) -> Any:
             return kernel.step(energy, state, key=jax.random.fold_in(warm_key, i))[0]
 
-        state = jax.lax.fori_loop(0, num_warmup, step, state) if num_warmup else state
+        state = jax.lax.fori_loop(0, num_warmup, step, state)
         return state, jnp.zeros(()), jnp.zeros((), jnp.int32)
 
     return jax.vmap(chain, in_axes=(axes, 0, 0))(energy, x, keys)
@@ -191,14 +188,14 @@ def _adapt(
     adapt: StepSizeAdaptation,
     x: Configuration,
     keys: Array,
-    num_warmup: int,
+    num_warmup: Array,
     axes: Any,
 ) -> tuple[AbstractKernel, Configuration]:
     """Warm-up with a step size that follows the mean acceptance of all chains."""
     warm_keys = jax.vmap(lambda k: jax.random.fold_in(k, 1))(keys)
     state = jax.vmap(lambda e, y, k: kernel.init(e, y, key=k), in_axes=(axes, 0, 0))(energy, x, warm_keys)
 
-    def step(carry: Any, i: Array) -> tuple[Any, None]:
+    def step(i: Array, carry: Any) -> Any:
         state, tuning = carry
         current = adapt.current(kernel, tuning)
 
@@ -206,9 +203,9 @@ def _adapt(
             return current.step(e, s, key=jax.random.fold_in(k, i))
 
         state, info = jax.vmap(move, in_axes=(axes, 0, 0))(energy, state, warm_keys)
-        return (state, adapt.update(current, tuning, jnp.mean(info.accept_prob))), None
+        return state, adapt.update(current, tuning, jnp.mean(info.accept_prob))
 
-    (state, tuning), _ = jax.lax.scan(step, (state, adapt.init(kernel)), jnp.arange(num_warmup))
+    state, tuning = jax.lax.fori_loop(0, num_warmup, step, (state, adapt.init(kernel)))
     return adapt.finalize(kernel, tuning), state.x
 
 
@@ -219,38 +216,41 @@ def _run(
     carry: PyTree[Array],
     totals: PyTree[Array],
     keys: Array,
-    first: Array,
-    length: int,
-    thin: int,
+    counts: Array,
+    capacity: int,
     save: Callable[[Any], Any] | None,
     accumulators: Mapping[str, AbstractAccumulator],
     axes: Any,
 ) -> tuple[PyTree[Array], PyTree[Array], tuple[PyTree[Array], Array]]:
-    """`length` kept draws of every chain, `thin` transitions apart."""
+    """Some kept draws of every chain; how many, at most `capacity`, and how far apart the compiler does not know."""
+    first, length, thin = counts
 
     def chain(energy: AbstractEnergy, carry: Any, totals: Any, key: PRNGKey) -> Any:
+        observed = marginal(energy)
+
         def transition(i: Array, inner: Any) -> Any:
             state, accepts, bad = inner
             state, info = kernel.step(energy, state, key=jax.random.fold_in(key, i))
             return state, accepts + info.accept_prob, bad + (~info.is_finite).astype(bad.dtype)
 
-        def kept(outer: Any, draw: Array) -> Any:
-            inner, totals = outer
+        def stored(x: Configuration) -> tuple[PyTree[Array], Array]:
+            return None if save is None else jax.tree.map(jnp.asarray, save(x)), observed(x)
+
+        def kept(draw: Array, outer: Any) -> Any:
+            inner, totals, out = outer
             # Steps are numbered over the whole run, with 0 and 1 taken by the start and by adaptation.
             begin = 2 + (first + draw) * thin
             inner = jax.lax.fori_loop(begin, begin + thin, transition, inner)
             x = inner[0].x
             totals = {name: acc.update(totals[name], x) for name, acc in accumulators.items()}
-            return (inner, totals), (None if save is None else save(x), marginal(energy)(x))
+            out = jax.tree.map(lambda o, v: jax.lax.dynamic_update_index_in_dim(o, v, draw, 0), out, stored(x))
+            return inner, totals, out
 
-        (carry, totals), out = jax.lax.scan(kept, (carry, totals), jnp.arange(length))
-        return carry, totals, out
+        like = eqx.filter_eval_shape(stored, carry[0].x)
+        empty = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), like)
+        return jax.lax.fori_loop(0, length, kept, (carry, totals, empty))
 
     return jax.vmap(chain, in_axes=(axes, 0, 0, 0))(energy, carry, totals, keys)
-
-
-def _init_accumulators(accumulators: Mapping[str, AbstractAccumulator], x: Configuration) -> PyTree[Array]:
-    return {name: jax.vmap(acc.init)(x) for name, acc in accumulators.items()}
 
 
 def _collect(

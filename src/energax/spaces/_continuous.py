@@ -103,7 +103,9 @@ class Box(AbstractArraySpace):
     def fold(self, x: Array) -> Array:
         width = self.upper - self.lower
         phase = jnp.mod(x - self.lower, 2 * width)
-        return self.lower + jnp.where(phase > width, 2 * width - phase, phase)
+        folded = self.lower + jnp.where(phase > width, 2 * width - phase, phase)
+        # The sum may round past the wall.
+        return jnp.where(folded > self.upper, self.upper, folded)
 
     def initial(self, *, key: PRNGKey) -> Array:
         return jax.random.uniform(key, self.shape, minval=self.lower, maxval=self.upper)
@@ -147,7 +149,9 @@ class Torus(AbstractArraySpace):
         return jnp.all((x >= 0) & (x < self.period))
 
     def fold(self, x: Array) -> Array:
-        return jnp.mod(x, self.period)
+        angle = jnp.mod(x, self.period)
+        # A tiny negative number plus the period rounds to the period, which is the angle 0.
+        return jnp.where(angle < self.period, angle, angle - self.period)
 
     def initial(self, *, key: PRNGKey) -> Array:
         return jax.random.uniform(key, self.shape, minval=0.0, maxval=self.period)
