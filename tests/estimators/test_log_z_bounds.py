@@ -136,7 +136,10 @@ def test_two_sided_interval_holds_at_its_level(rng, check):
     outside = 0
     for _ in range(REPLICATES):
         w = log_normal(rng, (5,), spread=1.0)
-        outside += not log_z_interval(w, -w, upper_kind="certified", level=0.9).contains(0.0)
+        try:
+            outside += not log_z_interval(w, -w, upper_kind="certified", level=0.9).contains(0.0)
+        except Unreliable:
+            outside += 1
     check.rate_at_most(outside, REPLICATES, 0.1)
 
 

@@ -104,7 +104,7 @@ def test_mmd_mutants_are_caught(mutant, rng, check):
 
 
 def check_two_sample_errors_are_calibrated(estimators, rng, check):
-    """Two laws 1.5 standard deviations apart. Smallest defect seen: an error bar 30 % off."""
+    """Two laws 1.5 standard deviations apart. Smallest defect seen: an error bar 30 % too small, 50 % too large."""
     for estimator, exact in estimators:
         pairs = ((rng.normal(size=(300, 1)), rng.normal(size=(200, 1)) + 1.5) for _ in range(400))
         check.calibrated([estimator(x, y) for x, y in pairs], exact)
@@ -118,7 +118,7 @@ def test_two_sample_error_bars_are_calibrated(rng, check):
     check_two_sample_errors_are_calibrated(estimators, rng, check)
 
 
-@pytest.mark.parametrize("factor", [0.75, 1.35])
+@pytest.mark.parametrize("factor", [0.7, 1.5])
 def test_two_sample_error_mutants_are_caught(factor, rng, check):
     def mutant(x, y):
         estimate = energy_distance(x, y)
@@ -128,9 +128,9 @@ def test_two_sample_error_mutants_are_caught(factor, rng, check):
         check_two_sample_errors_are_calibrated([(mutant, gaussian_energy_distance(1.5))], rng, check)
 
 
-def check_p_values_are_uniform(p_value, rng, check, num=2000):
+def check_p_values_are_uniform(p_value, rng, check):
     """Equal laws: P(p <= u) = u at u = 0.1 and 0.5, whatever the bandwidth's dependence on the data."""
-    values = np.asarray([p_value(rng.normal(size=(12, 2)), rng.normal(size=(9, 2)), i) for i in range(num)])
+    values = np.asarray([p_value(rng.normal(size=(12, 2)), rng.normal(size=(9, 2)), i) for i in range(2000)])
     for level in (0.1, 0.5):
         check.rate(int(np.count_nonzero(values <= level + 1e-9)), values.size, level)
 
@@ -154,7 +154,7 @@ P_MUTANTS = {
 @pytest.mark.parametrize("mutant", P_MUTANTS.values(), ids=P_MUTANTS.keys())
 def test_p_value_mutants_are_caught(mutant, rng, check):
     with pytest.raises(AssertionError, match="expected"):
-        check_p_values_are_uniform(mutant, rng, check, num=1000)
+        check_p_values_are_uniform(mutant, rng, check)
 
 
 def test_permutations_see_a_difference(rng):
@@ -263,9 +263,11 @@ def test_wasserstein_mutants_are_caught(mutant, rng, check):
         check_wasserstein_is_calibrated(mutant, rng, check)
 
 
-def test_noise_floor(rng):
-    same = wasserstein(rng.normal(size=200), rng.normal(size=200), num_permutations=50)
-    assert "noise_floor" in same.warnings[0] or same.diagnostics["p_value"] <= 1 / 51
+def test_noise_floor(rng, check):
+    """Of pairs from one law, 1 in 11 exceeds all of its 10 permutations and passes without a warning."""
+    same = [wasserstein(rng.normal(size=60), rng.normal(size=40)).warnings for _ in range(400)]
+    check.rate(sum(not w for w in same), 400, 1 / 11)
+    assert any("noise_floor" in w[0] for w in same if w)
     apart = wasserstein(rng.normal(size=200), rng.normal(size=200) + 1.0)
     assert apart.warnings == ()
     assert apart.diagnostics["p_value"] == 1 / 11
