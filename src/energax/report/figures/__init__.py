@@ -1,0 +1,31 @@
+"""The pictures of the page: inline SVG in CSS roles, and PNG where a picture is made of pixels."""
+
+from energax.report.figures._curves import Mark as Mark
+from energax.report.figures._curves import Series as Series
+from energax.report.figures._curves import energy_trace as energy_trace
+from energax.report.figures._curves import learning_curve as learning_curve
+from energax.report.figures._ends import likelihood_charts as likelihood_charts
+from energax.report.figures._ends import mode_mass_chart as mode_mass_chart
+from energax.report.figures._histograms import Sample as Sample
+from energax.report.figures._histograms import correlation_scatter as correlation_scatter
+from energax.report.figures._histograms import energy_histogram as energy_histogram
+from energax.report.figures._histograms import marginal as marginal
+from energax.report.figures._pictures import Map as Map
+from energax.report.figures._pictures import density_map as density_map
+from energax.report.figures._pictures import image_grid as image_grid
+
+__all__ = [
+    "Map",
+    "Mark",
+    "Sample",
+    "Series",
+    "correlation_scatter",
+    "density_map",
+    "energy_histogram",
+    "energy_trace",
+    "image_grid",
+    "learning_curve",
+    "likelihood_charts",
+    "marginal",
+    "mode_mass_chart",
+]

@@ -1,0 +1,169 @@
+"""The facts of a run that several sections speak about, and the words for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from energax.report._summary import SummaryLike, part
+from energax.report.tables import is_finite, number
+
+_ROWS = {"image": ("image", "images"), "planar": ("point", "points"), "table": ("row", "rows")}
+
+# Each follows the name of the model and a comma.
+_MODELS = {
+    "rbm": "a restricted Boltzmann machine: visible units joined to hidden ones, which let it express how pixels or "
+    "columns go together",
+    "mlp": "a fully connected network that returns the energy",
+    "conv": "a convolutional network that returns the energy of an image",
+}
+
+# Each is a sentence about training; {kernel} is replaced by the words for the kernel.
+_CONTRAST = (
+    "Training pushes the energy of real {rows} down and the energy of {rows} that the model draws itself up; the model "
+    "draws them{kernel}"
+)
+_OBJECTIVES = {
+    "persistent-cd": _CONTRAST + ", with chains that go on from one update to the next (persistent contrastive "
+    "divergence).",
+    "cd": _CONTRAST + ", with short chains that start at the data for every update (contrastive divergence, biased).",
+    "denoising-score-matching": "Training adds noise to real {rows} and fits the slope of the energy, which has to "
+    "point back (denoising score matching). It needs no chains, and it learns the law of slightly noisy data.",
+}
+_BINARIZED = {"threshold": "threshold", "stochastic": "chance"}
+_KERNELS = {
+    "block-gibbs": "block Gibbs sampling",
+    "heat-bath": "heat-bath sampling",
+    "mala": "Metropolis-adjusted Langevin steps",
+    "ula": "unadjusted Langevin steps",
+    "hmc": "Hamiltonian Monte Carlo",
+    "random-walk": "random-walk Metropolis steps",
+}
+
+
+def data_name(summary: SummaryLike) -> str:
+    """Name of the data set, as far as the summary knows it."""
+    places = (summary.data.get("name"), (summary.evaluation or {}).get("data"))
+    config = part(summary.config, "data")
+    return str(next((p for p in (*places, config.get("name"), config.get("source")) if p), "data"))
+
+
+def model_name(summary: SummaryLike) -> str:
+    """Name of the model; empty where it is not known."""
+    places = (
+        summary.model.get("name"),
+        part(summary.config, "model").get("name"),
+        (summary.evaluation or {}).get("model"),
+    )
+    return str(next((p for p in places if p), ""))
+
+
+def method_name(summary: SummaryLike, kind: str) -> str:
+    """Name of the ``"objective"`` or the ``"kernel"``; empty where it is not known."""
+    return str(part(summary.config, kind).get("name") or "")
+
+
+def objective_family(summary: SummaryLike) -> str:
+    """``"score"`` where the slope of the energy is fitted, ``"contrast"`` where data are set against draws."""
+    return "score" if "score" in method_name(summary, "objective") else "contrast"
+
+
+def kind(summary: SummaryLike) -> str:
+    """``"image"``, ``"planar"`` or ``"table"``."""
+    named = summary.data.get("kind")
+    if named in _ROWS:
+        return str(named)
+    return "image" if summary.image_shape is not None else "table"
+
+
+def row_names(summary: SummaryLike) -> tuple[str, str]:
+    """What one row of the data is called, and several."""
+    return _ROWS[kind(summary)]
+
+
+def num_steps(summary: SummaryLike) -> int | None:
+    """Updates that were made, from the history; the planned number is in the config."""
+    steps = [row.get("step") for row in summary.history]
+    known = [int(s) for s in steps if is_finite(s)]
+    return max(known) if known else None
+
+
+def planned_steps(summary: SummaryLike) -> int | None:
+    """Updates that the configuration asked for."""
+    value = part(summary.config, "training").get("num_steps")
+    return int(value) if is_finite(value) else None
+
+
+def num_parameters(summary: SummaryLike) -> Any:
+    """Number of trainable numbers, or None."""
+    found = summary.model.get("num_parameters")
+    return found if found is not None else (summary.evaluation or {}).get("num_parameters")
+
+
+def what_was_fitted(summary: SummaryLike) -> str:
+    """A paragraph for a newcomer: the data, what an energy is, the model."""
+    one, many = row_names(summary)
+    size = _size(summary, many)
+    text = (
+        f"This run fitted an energy-based model to {data_name(summary)}{size}. Such a model gives every possible {one} "
+        f"a number, its energy: the lower the energy, the likelier the {one}."
+    )
+    name = model_name(summary)
+    if not name:
+        return text
+    count = num_parameters(summary)
+    with_count = f" with {number(count)} parameters" if is_finite(count) else ""
+    described = _MODELS.get(name)
+    return f"{text} The model here is {name}{with_count}{f', {described}' if described else ''}."
+
+
+def how_it_was_trained(summary: SummaryLike) -> str:
+    """A paragraph on the objective, the kernel and the length of the training."""
+    one, many = row_names(summary)
+    name = method_name(summary, "objective")
+    kernel = method_name(summary, "kernel")
+    by = f" by {_KERNELS.get(kernel, kernel)}" if kernel else ""
+    known = _OBJECTIVES.get(name)
+    text = known.format(row=one, rows=many, kernel=by) if known else (f"It was trained by {name}{by}." if name else "")
+    made, planned = num_steps(summary), planned_steps(summary)
+    batch = part(summary.config, "training").get("batch_size")
+    of = f" of {number(batch)} {many}" if is_finite(batch) else ""
+    if made is None:
+        length = "No step of its training has been logged."
+    elif planned is not None and made < planned:
+        length = f"Training has come to step {number(made)} of {number(planned)}, each with a batch{of}."
+    else:
+        length = f"Training took {number(made)} {'step' if made == 1 else 'steps'}, each with a batch{of}."
+    return f"{text} {length}".strip()
+
+
+def truth_likelihood(summary: SummaryLike) -> float | None:
+    """Mean log-likelihood that the known truth itself reaches, minus its entropy; None where the truth is not known."""
+    entropy = summary.data.get("entropy")
+    return -float(entropy) if is_finite(entropy) else None
+
+
+def binarized(summary: SummaryLike) -> str:
+    """How the values were made binary; empty where they were not."""
+    value = summary.data.get("binarize") or part(summary.config, "data").get("binarize")
+    return f"binarised by {_BINARIZED.get(str(value), value)}" if value else ""
+
+
+def _size(summary: SummaryLike, many: str) -> str:
+    train = _count(summary.data, "train")
+    pieces = []
+    if train is not None:
+        pieces.append(f"{number(train)} training {many}")
+    if summary.image_shape is not None and kind(summary) == "image":
+        pieces.append("of " + " × ".join(str(n) for n in summary.image_shape) + " pixels")
+    text = " ".join(pieces)
+    if binarized(summary):
+        text = f"{text}, {binarized(summary)}" if text else binarized(summary)
+    return f" ({text})" if text else ""
+
+
+def _count(data: Mapping[str, Any], name: str) -> int | None:
+    for key in (f"num_{name}", name):
+        if is_finite(data.get(key)):
+            return int(data[key])
+    return None

@@ -1,0 +1,56 @@
+"""The likelihood interval beside its baselines, and log Z, with the ground of every end."""
+
+from __future__ import annotations
+
+from energax.report._blocks import Block, Details, Figures, Section, Table, Text
+from energax.report._summary import SummaryLike, part
+from energax.report.figures import likelihood_charts
+from energax.report.sections._facts import model_name, truth_likelihood
+from energax.report.tables import Row, baseline_rows, baselines, is_finite, likelihood_rows, log_z_rows, number
+
+_HOW_TO_READ = (
+    "Thick bar: the interval for the mean over the held-out rows. A square bracket ends it where it holds without "
+    "assumptions, a round one where equilibrium is assumed, an arrow where there is no ground. Thin lines: two "
+    "standard errors over the held-out rows. All are judged on the same rows, so differences are surer than these "
+    "lines suggest."
+)
+
+
+def likelihood_section(summary: SummaryLike) -> Section:
+    """How well the model predicts held-out rows, as an interval; or how to get there."""
+    evaluation = summary.evaluation
+    if not evaluation:
+        return Section(
+            "likelihood", "Likelihood", [Text("Not evaluated yet. Run energax evaluate on this run.", "note")]
+        )
+    result = part(evaluation, "test_log_likelihood")
+    blocks: list[Block] = [
+        Text(
+            "The log-likelihood of a held-out row is minus its energy minus log Z, the logarithm of the sum over "
+            "everything that could have been. That sum is out of reach for a large model, so sampling gives an "
+            "interval, and each end says on what ground it stands."
+        )
+    ]
+    truth = truth_likelihood(summary)
+    truths = [] if truth is None else [{"name": "the truth itself", "test_log_likelihood": truth}]
+    charts = likelihood_charts(result, [*truths, *baselines(evaluation)], model=model_name(summary) or "model")
+    if charts:
+        blocks += [Figures(charts), Text(_HOW_TO_READ, "note")]
+    if result:
+        blocks.append(Table("Test log-likelihood", ("", "value", "meaning"), likelihood_rows(evaluation)))
+    else:
+        blocks.append(Text("The likelihood is not available: see the warnings.", "note"))
+    found = baseline_rows(evaluation)
+    if truth is not None:
+        found = [Row("the truth itself", f"{number(truth)} nats", "minus its entropy; no model does better"), *found]
+    if found:
+        blocks.append(Table("Baselines on the same held-out rows", ("baseline", "value", "kind"), found))
+    log_z = log_z_rows(evaluation)
+    if log_z:
+        inner: list[Block] = [Table("log Z", ("", "value", "meaning"), log_z)]
+        if not is_finite(part(evaluation, "log_z").get("exact")):
+            inner.append(
+                Text("There is no exact value to compare with: the model is too large to be summed up.", "note")
+            )
+        blocks.append(Details(f"log Z: {log_z[0].value}", inner))
+    return Section("likelihood", "Likelihood", blocks)
