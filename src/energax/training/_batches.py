@@ -45,6 +45,11 @@ class ArrayRows:
         """The rows at `indices`."""
         return jax.tree.map(lambda leaf: leaf[indices], self.arrays)
 
+    def first(self, max_bytes: int) -> Any:
+        """As many of the first rows as fit into `max_bytes`; the arrays may be memory maps of large files."""
+        row = sum(leaf.nbytes // len(leaf) for leaf in jax.tree.leaves(self.arrays) if len(leaf))
+        return jax.tree.map(lambda leaf: leaf[: max(1, max_bytes // max(row, 1))], self.arrays)
+
 
 class Batches:
     """Batch number s of a data set: a function of s, so that the position in the data is the step.
@@ -113,5 +118,7 @@ def _cast(leaf: np.ndarray, dtype: Any) -> np.ndarray:
         return leaf.astype(jax.dtypes.canonicalize_dtype(leaf.dtype) if is_real else dtype, copy=False)
     out = leaf.astype(dtype, copy=False)
     if leaf.dtype.kind == "f" and not np.array_equal(out, leaf):
-        raise SpaceError(f"The data are not whole numbers, but the model's sites are discrete ({dtype}). Binarise them.")
+        raise SpaceError(
+            f"The data are not whole numbers, but the model's sites are discrete ({dtype}). Binarise them."
+        )
     return out

@@ -40,8 +40,9 @@ class Skeleton:
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        same = isinstance(other, Skeleton) and self._hash == other._hash
-        return same and self._treedef == other._treedef and self._static == other._static
+        if not isinstance(other, Skeleton) or self._hash != other._hash:
+            return False
+        return self._treedef == other._treedef and self._static == other._static
 
     def split(self, tree: PyTree[Any]) -> list[Array]:
         """The arrays of a tree with this skeleton."""
@@ -122,9 +123,7 @@ class Updater:
 
     def advance(self, batch: Configuration) -> None:
         """Dispatch one update; returns before it is done, but never runs ahead by more than a few."""
-        self._arrays, token = _advance(
-            self._skeleton, self._rule, self._arrays, self._constants, self._key, batch
-        )
+        self._arrays, token = _advance(self._skeleton, self._rule, self._arrays, self._constants, self._key, batch)
         self._waiting.append(token)
         if len(self._waiting) > self._MAX_IN_FLIGHT:
             self._waiting.pop(0).block_until_ready()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import math
 import os
 from collections.abc import Iterable
@@ -17,16 +16,18 @@ from energax._errors import ArgumentError, CheckpointError, Diverged, RunError
 from energax._typing import PRNGKey
 from energax.random import choose, generator_name
 from energax.training._batches import ArrayRows, Batches
-from energax.training._checkpoints import Store, write_json
+from energax.training._checkpoints import Store
 from energax.training._interrupts import Interrupts
 from energax.training._learner import AbstractLearner
 from energax.training._lock import locked
 from energax.training._loop import Loop
+from energax.training._manifest import write_json
 from energax.training._plan import Plan, default_log_every
 from energax.training._recovery import Recovery
 from energax.training._result import FitInfo, FitResult
 
 _RECOVERY = Recovery()
+_MAX_CHECKED_BYTES = 1 << 28
 
 
 def fit(
@@ -180,9 +181,11 @@ def _data_seed(key: PRNGKey) -> int:
 
 
 def _check_data(learner: AbstractLearner, batches: Batches) -> None:
-    """Check all rows of an array, and the first batch of anything else."""
+    """Check the rows of an array, up to a limit, and the first batch of anything else."""
     rows = batches.rows
-    learner.check(rows.arrays if isinstance(rows, ArrayRows) else batches.raw(0))
+    learner.check(batches.raw(0))
+    if isinstance(rows, ArrayRows):
+        learner.check(rows.first(_MAX_CHECKED_BYTES))
 
 
 def _first_step(directory: Path | None, *, resume: bool, from_step: int | None) -> int | None:

@@ -101,8 +101,7 @@ class Loop:
         while self.step < self._plan.num_steps and not interrupts.requested:
             self._updater.advance(self._batches.at(self.step))
             self.step += 1
-            is_last = self.step == self._plan.num_steps
-            if (self.step % self._plan.log_every == 0 or is_last) and self._log():
+            if (self._ends_window() or self.step == self._plan.num_steps) and self._log():
                 continue
             if self._is_anchor():
                 self.archive.anchors.pending.append(self.step)
@@ -112,6 +111,10 @@ class Loop:
         if self.archive.store is not None and not self.archive.has(self.step):
             self.archive.save(self._snapshot())
         return "interrupted" if self.step < self._plan.num_steps else "successful"
+
+    def _ends_window(self) -> bool:
+        """Every `log_every` updates, and after the first one, which shows the untrained model."""
+        return self.step == 1 or self.step % self._plan.log_every == 0
 
     def _is_anchor(self) -> bool:
         """On schedule, but at most once between two lines, so that few candidates wait for their verdict."""
@@ -145,7 +148,7 @@ class Loop:
 
     def _log(self) -> bool:
         """Write a line; whether the run went back to an earlier step."""
-        is_full = self.step % self._plan.log_every == 0
+        is_full = self._ends_window()
         # The last, incomplete window is read but not closed: what a longer run does must not depend on this end.
         means, first_bad = self._updater.close_window() if is_full else self._updater.progress.window.read()
         thermometer = self._thermometer if is_full else self._new_thermometer(self._thermometer.memory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from energax._errors import ArgumentError
 
@@ -44,8 +44,8 @@ def default_optimizer(
             f"num_constant={num_constant}, clip_norm={clip_norm}."
         )
 
-    def schedule(count: Array) -> Float[Array, ""]:
-        t = count + 1.0
+    def schedule(count: ArrayLike) -> Float[Array, ""]:
+        t = jnp.asarray(count) + 1.0
         return learning_rate * jnp.minimum(t / num_warmup, 1.0) * jnp.minimum(jnp.sqrt(num_constant / t), 1.0)
 
     adam = optax.adam(schedule)

@@ -89,9 +89,11 @@ def require_same(directory: Path, saved: dict[str, Any], given: dict[str, Any]) 
     """Raise `RunError` if a run was begun with other settings than those it is to be continued with."""
     for name, value in saved.items():
         if given.get(name) != value:
-            raise RunError(_DIFFERENCES.get(name, _OTHER).format(
-                directory=directory, name=name, saved=value, given=given.get(name)
-            ))
+            raise RunError(
+                _DIFFERENCES.get(name, _OTHER).format(
+                    directory=directory, name=name, saved=value, given=given.get(name)
+                )
+            )
 
 
 _OTHER = "{directory} was begun with {name}={saved}, not {given}; continue it with the same, or begin a new run."
