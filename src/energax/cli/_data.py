@@ -7,7 +7,7 @@ from typing import Any
 
 from energax.cli._output import Output
 from energax.cli._parse import flat, parse
-from energax.data import describe, listing, load
+from energax.data import NAMED_SETS, describe, load
 
 
 def data(arguments: Sequence[str]) -> int:
@@ -23,7 +23,7 @@ def data(arguments: Sequence[str]) -> int:
     asked: Any = parse(cls, arguments, "data", "List the named data sets, or show one.")
     output = Output(json=asked.json)
     if asked.name is None:
-        output.show_listing(listing())
+        output.show_listing(NAMED_SETS)
     else:
         output.show_data(describe(load(asked.name, binarize=asked.binarize)))
     return 0

@@ -20,6 +20,7 @@ from energax.runs import Run, Summary, plain
 from energax.sampling import Samples
 
 _QUIET_SECONDS = 10.0
+_PLAIN_WIDTH = 160
 
 
 class Output:
@@ -31,7 +32,7 @@ class Output:
 
     def __init__(self, *, json: bool) -> None:
         self.json = json
-        self.out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        self.out = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
         self.err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
     @property
@@ -115,13 +116,12 @@ class Output:
             tables.Row(str(key), tables.number(value)) for key, value in values.items() if key not in ("out", "num")
         )
 
-    def show_listing(self, sets: Iterable[Mapping[str, Any]]) -> None:
-        """The named data sets."""
-        sets = list(sets)
+    def show_listing(self, sets: Mapping[str, str]) -> None:
+        """The named data sets, each with a line about it."""
         if self.json:
-            self.print_json({"data": sets})
+            self.print_json({"data": [{"name": name, "summary": text} for name, text in sets.items()]})
             return
-        self.table(tables.Row(str(s["name"]), str(s["kind"]), str(s["summary"])) for s in sets)
+        self.table(tables.Row(name, text) for name, text in sets.items())
 
     def show_data(self, description: Mapping[str, Any]) -> None:
         """One data set."""

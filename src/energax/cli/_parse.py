@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import itertools
 import re
 import typing
 from collections.abc import Sequence
@@ -80,7 +81,7 @@ def _bare(hint: Any) -> Any:
 
 def named_option(arguments: Sequence[str], flag: str) -> str | None:
     """The value of ``--flag VALUE`` or ``--flag=VALUE``, read ahead of the full parse."""
-    for here, following in zip(arguments, [*arguments[1:], None], strict=True):
+    for here, following in itertools.zip_longest(arguments, arguments[1:]):
         if here == f"--{flag}" and following is not None:
             return following
         if here.startswith(f"--{flag}="):

@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from energax._errors import ArgumentError, DataError
 from energax.data import Data, load
+from energax.kernels import target
 from energax.runs._configs import DataConfig, RunConfig, TrainingConfig, typed
-from energax.runs._registry import DEFAULTS, MODELS, build_kernel, build_objective, entry, options
+from energax.runs._registry import DEFAULTS, MODELS, build_energy, build_kernel, build_objective, entry, options
 from energax.spaces import AbstractDiscreteSpace
 
 _VIEWS = ("threshold", "stochastic", "none")
+_GRID_MODELS = ("conv",)
 
 
 def plan(
@@ -61,7 +65,8 @@ def plan(
     domain = "binary" if isinstance(data.space, AbstractDiscreteSpace) else "continuous"
     name = model or ("rbm" if domain == "binary" else "mlp")
     _require_domain(name, domain, data)
-    data = open_data(DataConfig(str(source), view), name, seed)
+    if name in _GRID_MODELS:
+        data = open_data(DataConfig(str(source), view), name, seed)
     defaults = DEFAULTS[name]
     objective_config = _merged(defaults.objective, objective, objective_options)
     kernel_config = _merged(defaults.kernel, kernel, kernel_options)
@@ -77,8 +82,16 @@ def plan(
         seed=seed,
     )
     _check_training(config.training)
-    build_objective(config.objective, build_kernel(config.kernel))
+    check_parts(config, data)
     return config, data
+
+
+def check_parts(config: RunConfig, data: Data) -> None:
+    """Build the model, its objective and its kernel once, so that what cannot work is refused before a run exists."""
+    energy = build_energy(config.model, data, key=jax.random.key(0))
+    kernel = build_kernel(config.kernel)
+    target(energy, kernel)
+    build_objective(config.objective, kernel).check(energy)
 
 
 _RECIPES: dict[tuple[str, str], dict[str, Any]] = {
@@ -89,7 +102,7 @@ _RECIPES: dict[tuple[str, str], dict[str, Any]] = {
 
 def open_data(config: DataConfig, model: str, seed: int) -> Data:
     """The data of a configuration, in the view of its model: networks of images see the pixel grid."""
-    return load(config.source, binarize=config.binarize, seed=seed, flatten=model != "conv")
+    return load(config.source, binarize=config.binarize, seed=seed, flatten=model not in _GRID_MODELS)
 
 
 def _choose_view(source: str, model: str | None, binarize: str | None, seed: int) -> tuple[Data, str | None]:
