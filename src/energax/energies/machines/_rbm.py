@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey, Scalar
-from energax.energies._base import AbstractEnergy
+from energax.energies._base import AbstractEnergy, as_parameter
 from energax.energies._capabilities import Block, Latent, blocks, conditional_logits, latent
 from energax.spaces import Binary, Product
 
@@ -80,7 +80,7 @@ class RBM(AbstractEnergy):
                 f"({weights.shape[1]},), got {jnp.shape(visible_bias)} and {jnp.shape(hidden_bias)}."
             )
         blank = cls(*weights.shape, key=jax.random.key(0))
-        new = (weights, jnp.asarray(visible_bias), jnp.asarray(hidden_bias))
+        new = (as_parameter(weights), as_parameter(visible_bias), as_parameter(hidden_bias))
         return eqx.tree_at(lambda m: (m.weights, m.visible_bias, m.hidden_bias), blank, new)
 
     def __call__(self, x: Configuration) -> Scalar:
