@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from energax._typing import BoolScalar, Configuration, PRNGKey, Scalar
 from energax.kernels._base import StepInfo
+from energax.random import normal
 
 
 def metropolis(log_ratio: Scalar, value: Scalar, *, key: PRNGKey) -> StepInfo:
@@ -34,7 +35,7 @@ def normal_like(x: Configuration, *, key: PRNGKey) -> Configuration:
     """Independent standard normal numbers with the structure, shapes and dtypes of `x`."""
     leaves, treedef = jax.tree.flatten(x)
     keys = jax.random.split(key, len(leaves)) if len(leaves) > 1 else [key]
-    noise = [jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
+    noise = [normal(leaf.shape, leaf.dtype, key=k) for k, leaf in zip(keys, leaves, strict=True)]
     return jax.tree.unflatten(treedef, noise)
 
 

@@ -6,10 +6,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from energax._errors import ArgumentError, KernelMismatch, NotTractable
+from energax._errors import ArgumentError, KernelMismatch, NotTractable, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, is_confined, marginal, observed_space, value_and_score
 from energax.objectives._base import AbstractObjective, Metrics, frozen
+from energax.random import normal
+from energax.spaces import AbstractArraySpace
 
 
 class DenoisingScoreMatching(AbstractObjective):
@@ -49,6 +51,8 @@ class DenoisingScoreMatching(AbstractObjective):
             raise KernelMismatch(
                 f"DenoisingScoreMatching needs a score, but space={space} is discrete. Try PersistentCD."
             )
+        if not isinstance(space, AbstractArraySpace):
+            raise SpaceError(f"DenoisingScoreMatching needs configurations that are one array, got space={space}.")
         if is_confined(energy) is False:
             raise NotTractable(
                 f"{type(energy).__name__} has no confining base measure, so what is learned has no law. Give it one, "
@@ -65,7 +69,7 @@ class DenoisingScoreMatching(AbstractObjective):
         sigma = self.noise_scale
 
         def one(x: Configuration, key: PRNGKey) -> Scalar:
-            noise = jax.random.normal(key, x.shape, x.dtype)
+            noise = normal(x.shape, x.dtype, key=key)
 
             def side(sign: float) -> Scalar:
                 score = value_and_score(observed, x + sign * sigma * noise)[1]
