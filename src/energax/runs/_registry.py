@@ -288,7 +288,7 @@ class Defaults:
 DEFAULTS: dict[str, Defaults] = {
     "rbm": Defaults({"name": "persistent-cd"}, {"name": "block-gibbs"}, TrainingConfig()),
     "mlp": Defaults(
-        {"name": "persistent-cd", "num_chains": 1024, "chain_steps": 5},
+        {"name": "persistent-cd", "num_chains": 512, "chain_steps": 2},
         {"name": "hmc", "num_leapfrog": 5},
         TrainingConfig(num_steps=4_000, batch_size=256, learning_rate=2e-3),
     ),

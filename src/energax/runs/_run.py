@@ -140,7 +140,7 @@ class Run:
         """Training rows for fits and comparisons, evenly spaced if there are more than `limit`."""
         return _rows(self.data.train, limit)
 
-    def draw(self, num: int, *, key: PRNGKey, max_chains: int = 512, thin: int = 20, num_warmup: int = 500) -> Samples:
+    def draw(self, num: int, *, key: PRNGKey, max_chains: int = 128, thin: int = 20, num_warmup: int = 500) -> Samples:
         """Draws of the trained model: chains that start from particles annealed out of the base, then run freely.
 
         Args:
