@@ -3,6 +3,7 @@
 from energax.data._counter import Permutation as Permutation
 from energax.data._counter import batch_indices as batch_indices
 from energax.data._dataset import Data as Data
+from energax.data._describe import describe as describe
 from energax.data._load import from_array as from_array
 from energax.data._load import load as load
 from energax.data._named import NAMED_SETS as NAMED_SETS
@@ -27,6 +28,7 @@ __all__ = [
     "Split",
     "Standardize",
     "batch_indices",
+    "describe",
     "from_array",
     "load",
     "transform_from_json",

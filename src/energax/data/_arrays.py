@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -64,13 +65,15 @@ def read_npy(path: Path) -> tuple[dict[str, AbstractSource], list[str]]:
     return {"all": ArraySource(as_rows(np.load(path, mmap_mode="r", allow_pickle=False), where), where)}, []
 
 
-def _read_later_header(file):
+def _read_later_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return np.lib.format.read_array_header_2_0(file)
 
 
 def read_npz(path: Path) -> tuple[dict[str, AbstractSource], list[str]]:
     """Rows of a `.npz` archive: ``x_train`` and ``x_test``, ``train`` and ``test``, ``x``, or its only array."""
     where = str(path)
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{where} is not a NumPy archive, or it is cut off: write it again with numpy.savez.")
     try:
         with np.load(path, allow_pickle=False) as archive:
             keys = _choose(list(archive.files), where)

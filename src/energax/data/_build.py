@@ -9,66 +9,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from energax._errors import ArgumentError, DataError, nearest
+from energax._errors import ArgumentError, DataError
 from energax.data._counter import Permutation, fold
 from energax.data._dataset import Data
 from energax.data._named import Stored
-from energax.data._scan import Moments, Scan, moments, scan
+from energax.data._scan import moments, scan
 from energax.data._sources import AbstractSource, ArraySource
-from energax.data._split import Binarize, Split, Window
-from energax.data._transforms import (
-    AbstractTransform,
-    Composed,
-    Dequantize,
-    Identity,
-    SpinsToBinary,
-    Standardize,
-)
+from energax.data._split import Split, Window
+from energax.data._transforms import Identity
+from energax.data._view import Options, binarizer, check_constant, fit_transform, look
 from energax.spaces import AbstractArraySpace, Binary, Euclidean
 
-METHODS = ("threshold", "stochastic")
 _MIN_ROWS = 4
-_MAX_NAMED_COLUMNS = 5
-_MAX_LEVELS = 256
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What the user asked for, as `load` documents it."""
-
-    binarize: str | None = None
-    seed: int = 0
-    num_train: int | None = None
-    num_valid: int | None = None
-    num_test: int | None = None
-    image_shape: tuple[int, ...] | None = None
-    flatten: bool = True
-
-    def __post_init__(self) -> None:
-        if self.binarize is not None and self.binarize not in METHODS:
-            raise ArgumentError(
-                f"There is no way to binarize called {self.binarize!r}. {nearest(self.binarize, METHODS)}"
-            )
-        for name in ("num_train", "num_valid", "num_test"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ArgumentError(f"`{name}` must be at least 1, got {value}.")
-
-
-@dataclasses.dataclass(frozen=True)
-class _View:
-    """What the values are, and how a row is shown to the model."""
-
-    kind: str
-    image_shape: tuple[int, ...] | None
-    values: str  # "binary", "spins", "grey", "unit" or "real"
-    num_levels: int | None = None
-    level_step: float | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def is_discrete(self) -> bool:
-        return self.values in ("binary", "spins")
 
 
 def build(name: str, stored: Stored, options: Options) -> Data:
@@ -77,13 +29,13 @@ def build(name: str, stored: Stored, options: Options) -> Data:
     found = scan(list(parts.values()))
     parts, layout_notes = _channels_last(parts)
     sources, windows, split_notes = _divide(parts, stored.num_valid, options)
-    view = _look(found, sources["train"], stored, options)
-    binarize, binarize_notes = _binarizer(name, view, found, options)
+    view = look(found, sources["train"], stored, options)
+    binarize, binarize_notes = binarizer(name, view, found, options)
     is_binary = view.is_discrete or binarize is not None
     inside = moments(sources["train"], windows["train"].contains)
-    constant_notes = _check_constant(view, inside, sources["train"], is_continuous=not is_binary)
+    constant_notes = check_constant(view, inside, sources["train"], binarize, is_continuous=not is_binary)
     has_law = stored.density is not None
-    transform = Identity() if binarize is not None or has_law else _transform(view, inside, sources["train"])
+    transform = Identity() if binarize is not None or has_law else fit_transform(view, inside, sources["train"])
     shape = view.image_shape or sources["train"].row_shape
     event_shape = (math.prod(shape),) if options.flatten else shape
     space: AbstractArraySpace = Binary(event_shape) if is_binary else _continuous(event_shape, stored)
@@ -186,111 +138,6 @@ def _capped(name: str, window: Window, options: Options) -> Window:
     if wanted is not None and wanted > len(window):
         raise ArgumentError(f"`num_{name}` is {wanted}, but there are only {len(window)} such rows.")
     return window.first(wanted)
-
-
-def _look(found: Scan, source: AbstractSource, stored: Stored, options: Options) -> _View:
-    """Decide what the values are."""
-    if stored.density is not None:
-        return _View("planar", None, "real")
-    image_shape = _image_shape(source, options)
-    kind = "table" if image_shape is None else "image"
-    if found.is_binary:
-        return _View(kind, image_shape, "binary")
-    if found.is_spins:
-        return _View(kind, image_shape, "spins", notes=("Values are -1 and +1: the model sees (s + 1)/2, 0 and 1.",))
-    if image_shape is None:
-        return _View(kind, None, "real", notes=_table_notes(found))
-    if found.minimum >= 0 and found.is_integer and found.maximum < _MAX_LEVELS:
-        return _grey(image_shape, stored.num_levels or _guess_levels(found), 1.0)
-    if found.minimum >= 0 and found.maximum <= 1:
-        if found.is_byte_grid:
-            return _grey(image_shape, _MAX_LEVELS, 1 / (_MAX_LEVELS - 1))
-        return _View(kind, image_shape, "unit", notes=("Pixels lie in [0, 1] on no grid: no noise is added to them.",))
-    note = f"Pixels go from {found.minimum:g} to {found.maximum:g}: they are taken as a continuous field."
-    return _View(kind, image_shape, "real", notes=(note,))
-
-
-def _grey(image_shape: tuple[int, ...], num_levels: int, step: float) -> _View:
-    note = f"Pixels are taken as {num_levels} grey levels."
-    return _View("image", image_shape, "grey", num_levels, step, (note,))
-
-
-def _guess_levels(found: Scan) -> int:
-    """A file of bytes whose largest value is 16 has 17 levels; one that reaches 200 has 256."""
-    return _MAX_LEVELS if found.maximum >= _MAX_LEVELS / 4 else int(found.maximum) + 1
-
-
-def _image_shape(source: AbstractSource, options: Options) -> tuple[int, ...] | None:
-    shape = source.row_shape
-    if options.image_shape is not None:
-        if math.prod(options.image_shape) != math.prod(shape) or len(options.image_shape) not in (2, 3):
-            raise ArgumentError(
-                f"`image_shape` is {options.image_shape}, but rows of {source.where} have the shape {shape}: give "
-                "(height, width) or (height, width, colours) with as many entries."
-            )
-        shape = options.image_shape
-    if len(shape) < 2:
-        return None
-    return shape[:2] if len(shape) == 3 and shape[2] == 1 else shape
-
-
-def _table_notes(found: Scan) -> tuple[str, ...]:
-    if not found.is_integer:
-        return ()
-    return (
-        "All values are whole numbers: a continuous density can put more and more mass on them, so its likelihood says "
-        "little.",
-    )
-
-
-def _binarizer(name: str, view: _View, found: Scan, options: Options) -> tuple[Binarize | None, tuple[str, ...]]:
-    method = options.binarize
-    if method is None:
-        if view.values != "grey":
-            return None, ()
-        levels = view.num_levels
-        return None, (f"Uniform dequantisation: a grey level k is seen as (k + u)/{levels}, u uniform on [0, 1).",)
-    if view.is_discrete:
-        return None, (f"The values are binary already: binarize={method!r} changes nothing.",)
-    if found.minimum < 0 or (view.values == "real" and found.maximum > 1):
-        raise DataError(
-            f"{name} cannot be binarized: its values go from {found.minimum:g} to {found.maximum:g}, and intensities "
-            "must lie in [0, 1] or be grey levels (for flat rows of pixels, give `image_shape`)."
-        )
-    levels, step = view.num_levels or 2, view.level_step or 1.0
-    return Binarize(method, (levels - 1) * step), ()
-
-
-def _check_constant(view: _View, inside: Moments, source: AbstractSource, *, is_continuous: bool) -> tuple[str, ...]:
-    """Sentences about entries that never change; a continuous density of a table cannot be fitted to them."""
-    where = np.flatnonzero(inside.is_constant)
-    if not where.size:
-        return ()
-    if view.kind == "image" or not is_continuous:
-        return (f"{where.size} of {inside.mean.size} entries never change in the training rows.",)
-    names = [repr(source.columns[i]) if source.columns else str(i) for i in where[:_MAX_NAMED_COLUMNS]]
-    more = f" and {where.size - len(names)} more" if where.size > len(names) else ""
-    raise DataError(
-        f"{source.where} has columns that never change in the training rows: {', '.join(names)}{more}; a continuous "
-        "density has no finite likelihood there, so remove them."
-    )
-
-
-def _transform(view: _View, inside: Moments, source: AbstractSource) -> AbstractTransform:
-    """The map to the model's units; its numbers come from the training rows alone."""
-    if view.is_discrete:
-        return SpinsToBinary() if view.values == "spins" else Identity()
-    if view.kind == "table":
-        return Standardize(inside.mean, np.sqrt(inside.variance))
-    mean = inside.mean.mean()
-    variance = inside.variance.mean() + ((inside.mean - mean) ** 2).mean()
-    if view.values != "grey":
-        return Standardize(mean, np.sqrt(variance))
-    levels, step = view.num_levels or 2, view.level_step or 1.0
-    # u adds 1/2 to the mean of k and 1/12 to its variance
-    standard = Standardize((mean / step + 0.5) / levels, np.sqrt(variance / step**2 + 1 / 12) / levels)
-    to_levels = () if step == 1.0 else (Standardize(np.asarray(0.0), np.asarray(step)),)
-    return Composed((*to_levels, Dequantize(levels), standard))
 
 
 def _continuous(event_shape: tuple[int, ...], stored: Stored) -> AbstractArraySpace:

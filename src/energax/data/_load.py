@@ -11,12 +11,13 @@ from numpy import ndarray
 
 from energax._errors import DataError, nearest
 from energax.data._arrays import as_rows, read_npy, read_npz
-from energax.data._build import Options, build
+from energax.data._build import build
 from energax.data._dataset import Data
 from energax.data._images import read_folder
 from energax.data._named import MAKERS, Request, Stored
 from energax.data._sources import AbstractSource, ArraySource
 from energax.data._tables import read_csv, read_parquet
+from energax.data._view import Options
 
 _READERS: Mapping[str, Callable[[Path], tuple[dict[str, AbstractSource], list[str]]]] = {
     ".npy": read_npy,
@@ -81,7 +82,8 @@ def load(
         return build(text, MAKERS[text](Request(seed, num_train, num_valid, num_test)), options)
     path = Path(text).expanduser()
     stored = _read(path, text)
-    return build(path.name, stored, options)
+    place = path.resolve()
+    return build(place.name if place.is_dir() else place.stem, stored, options)
 
 
 def from_array(

@@ -18,7 +18,7 @@ from energax.data._sources import AbstractSource, ArraySource
 from energax.densities import PLANAR_NAMES, AbstractDensity, planar
 
 _PLANAR_COUNTS = {"train": 10_000, "valid": 2_000, "test": 5_000}
-_NUM_FASHION_VALID = 10_000
+_NUM_VALID = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _fetched(origin: Origin) -> Callable[[Request], Stored]:
     def make(request: Request) -> Stored:
         parts, where = images(origin)
         sources: dict[str, AbstractSource] = {part: ArraySource(v, origin.name) for part, v in parts.items()}
-        return Stored(sources, where, num_levels=256, num_valid=_NUM_FASHION_VALID)
+        return Stored(sources, where, num_levels=256, num_valid=_NUM_VALID)
 
     return make
 

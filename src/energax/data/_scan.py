@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float, Int64
 from energax._errors import DataError
 from energax.data._sources import AbstractSource, chunks
 
+_FLAGS = ("is_integer", "is_binary", "is_spins", "is_black_white", "is_byte_grid")
+
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
@@ -22,6 +24,7 @@ class Scan:
         is_integer: Every value is a whole number.
         is_binary: Every value is 0 or 1.
         is_spins: Every value is −1 or +1.
+        is_black_white: Every value is 0 or 255.
         is_byte_grid: Every value is k/255 with a whole k.
     """
 
@@ -30,6 +33,7 @@ class Scan:
     is_integer: bool
     is_binary: bool
     is_spins: bool
+    is_black_white: bool
     is_byte_grid: bool
 
 
@@ -44,13 +48,13 @@ def scan(sources: Sequence[AbstractSource]) -> Scan:
     return Scan(
         min(f.minimum for f in found),
         max(f.maximum for f in found),
-        *(all(getattr(f, flag) for f in found) for flag in ("is_integer", "is_binary", "is_spins", "is_byte_grid")),
+        *(all(getattr(f, flag) for f in found) for flag in _FLAGS),
     )
 
 
 def _scan_one(source: AbstractSource) -> Scan:
     minimum, maximum, num_bad, first_bad = np.inf, -np.inf, 0, ""
-    integer = binary = spins = grid = True
+    integer = binary = spins = black_white = grid = True
     for start, block in chunks(source):
         if block.dtype.kind == "f" and not (finite := np.isfinite(block)).all():
             row, *entry = np.argwhere(~finite)[0].tolist()
@@ -63,22 +67,26 @@ def _scan_one(source: AbstractSource) -> Scan:
         integer = integer and (exact or bool(np.all(block == np.rint(block))))
         binary = binary and bool(np.all((block == 0) | (block == 1)))
         spins = spins and bool(np.all((block == -1) | (block == 1)))
-        grid = grid and not exact and bool(np.all(np.abs(block * 255.0 - np.rint(block * 255.0)) < 1e-3))
+        black_white = black_white and bool(np.all((block == 0) | (block == 255)))
+        grid = grid and not exact and minimum >= 0 and maximum <= 1 and _is_byte_grid(block)
     if num_bad:
         total = source.num_rows * int(np.prod(source.row_shape, dtype=np.int64))
         raise DataError(
             f"{source.where} holds NaN or infinity in {num_bad} of {total} values, first at {first_bad}; "
             "remove or fill these values, energax never replaces them."
         )
-    return Scan(minimum, maximum, integer, binary, spins, grid)
+    return Scan(minimum, maximum, integer, binary, spins, black_white, grid)
+
+
+def _is_byte_grid(block: Float[np.ndarray, "..."]) -> bool:
+    bytes_ = block.astype(np.float64) * 255
+    return bool(np.all(np.abs(bytes_ - np.rint(bytes_)) < 1e-3))
 
 
 def _check_rows_differ(sources: Sequence[AbstractSource]) -> None:
     reference = sources[0].read(slice(0, 1))
-    for source in sources:
-        for _, block in chunks(source):
-            if np.any(block != reference):
-                return
+    if any(np.any(block != reference) for source in sources for _, block in chunks(source)):
+        return
     where = " and ".join(source.where for source in sources)
     raise DataError(f"All rows of {where} are equal, so there is nothing to learn: check how the file was written.")
 
@@ -90,12 +98,14 @@ class Moments:
     Attributes:
         mean: Mean of every entry, shape of a row.
         variance: Variance of every entry.
-        is_constant: Where an entry never changes.
+        minimum: Smallest value of every entry.
+        maximum: Largest value of every entry.
     """
 
     mean: Float[np.ndarray, "..."]
     variance: Float[np.ndarray, "..."]
-    is_constant: Bool[np.ndarray, "..."]
+    minimum: Float[np.ndarray, "..."]
+    maximum: Float[np.ndarray, "..."]
 
 
 def moments(source: AbstractSource, contains: Callable[[Int64[np.ndarray, " n"]], Bool[np.ndarray, " n"]]) -> Moments:
@@ -113,4 +123,4 @@ def moments(source: AbstractSource, contains: Callable[[Int64[np.ndarray, " n"]]
         mean = mean + delta * (len(rows) / total)
         low, high = np.minimum(low, rows.min(0)), np.maximum(high, rows.max(0))
         count = total
-    return Moments(mean, squares / max(count, 1), low == high)
+    return Moments(mean, squares / max(count, 1), low, high)
