@@ -158,7 +158,7 @@ def test_p_value_mutants_are_caught(mutant, rng, check):
 
 
 def test_permutations_see_a_difference(rng):
-    x, y = rng.normal(size=(150, 3)), rng.normal(size=(100, 3)) * 1.6
+    x, y = rng.normal(size=(150, 3)), rng.normal(size=(100, 3)) * 2.5
     for function in (mmd, energy_distance):
         estimate = function(x, y, num_permutations=199)
         assert estimate.diagnostics["p_value"] == 1 / 200
