@@ -29,7 +29,7 @@ from energax.energies._capabilities import (
     observed_space,
     value_and_score,
 )
-from energax.spaces import AbstractSpace, Product
+from energax.spaces import AbstractSpace, Product, same_configurations
 
 
 class Tempered(AbstractEnergy):
@@ -153,7 +153,7 @@ def aligned(start: AbstractEnergy, end: AbstractEnergy) -> tuple[AbstractEnergy,
         _require_same_space(start, end)
         return start, end
     ours, theirs = observed_space(start), observed_space(end)
-    if ours != theirs:
+    if not same_configurations(ours, theirs):
         raise SpaceError(f"Energies that are combined need one observed space, got {ours} and {theirs}.")
     name = b.observed if b is not None else a.observed  # pyright: ignore[reportOptionalMemberAccess]
     taken = set() if b is None else {b.observed, *b.hidden}
@@ -176,7 +176,7 @@ def _fresh(name: str, taken: set[str]) -> str:
 
 
 def _lift(energy: AbstractEnergy, space: Product, observed: str, names: tuple[tuple[str, str], ...]) -> AbstractEnergy:
-    if energy.space == space and all(own == outer for own, outer in names):
+    if same_configurations(energy.space, space) and all(own == outer for own, outer in names):
         return energy
     lifted = Lifted(energy, space, observed, names)
     if not math.isfinite(lifted.log_volume):
@@ -185,7 +185,7 @@ def _lift(energy: AbstractEnergy, space: Product, observed: str, names: tuple[tu
 
 
 def _require_same_space(a: AbstractEnergy, b: AbstractEnergy) -> None:
-    if a.space != b.space:
+    if not same_configurations(a.space, b.space):
         raise SpaceError(f"Energies that are combined need one space, got {a.space} and {b.space}.")
 
 

@@ -10,7 +10,7 @@ from energax._errors import NotTractable, SpaceError
 from energax._typing import Configuration, Scalar
 from energax.densities import AbstractDensity, IndependentSites, Uniform
 from energax.energies import AbstractEnergy, Interpolated, marginal, observed_space
-from energax.spaces import AbstractDiscreteSpace
+from energax.spaces import AbstractDiscreteSpace, same_configurations
 
 
 class AbstractPath(eqx.Module):
@@ -50,7 +50,7 @@ class Geometric(AbstractPath):
     target: AbstractEnergy
 
     def __check_init__(self) -> None:
-        if self.base.space != observed_space(self.target):
+        if not same_configurations(self.base.space, observed_space(self.target)):
             raise SpaceError(
                 f"The base lives on {self.base.space}, the target on {observed_space(self.target)}; they must agree."
             )

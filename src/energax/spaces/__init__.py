@@ -12,6 +12,7 @@ from energax.spaces._discrete import Binary as Binary
 from energax.spaces._discrete import Categorical as Categorical
 from energax.spaces._discrete import Spins as Spins
 from energax.spaces._product import Product as Product
+from energax.spaces._product import same_configurations as same_configurations
 
 __all__ = [
     "AbstractArraySpace",
@@ -26,4 +27,5 @@ __all__ = [
     "Spins",
     "Torus",
     "check_structure",
+    "same_configurations",
 ]

@@ -13,6 +13,7 @@ from jaxtyping import PyTree
 from energax._errors import ArgumentError
 from energax._typing import BoolScalar, PRNGKey
 from energax.spaces._base import AbstractSpace
+from energax.spaces._continuous import Euclidean
 
 
 def _as_items(parts: Mapping[str, AbstractSpace]) -> tuple[tuple[str, AbstractSpace], ...]:
@@ -64,3 +65,17 @@ class Product(AbstractSpace):
     def initial(self, *, key: PRNGKey) -> dict[str, Any]:
         keys = jax.random.split(key, len(self.items))
         return {name: space.initial(key=k) for (name, space), k in zip(self.items, keys, strict=True)}
+
+
+def same_configurations(a: AbstractSpace, b: AbstractSpace) -> bool:
+    """Whether two spaces hold the same configurations with the same measure.
+
+    They may declare different laws from which chains start: N(0, 1) and a mixture live on one Euclidean space.
+    """
+    return _without_start(a) == _without_start(b)
+
+
+def _without_start(space: AbstractSpace) -> AbstractSpace:
+    if isinstance(space, Product):
+        return Product({name: _without_start(part) for name, part in space.items})
+    return Euclidean(space.shape) if isinstance(space, Euclidean) else space
