@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import energax
 import pytest
+
+import energax
 from energax import runs
 
 ROOT = Path(__file__).parent.parent

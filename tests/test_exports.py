@@ -10,8 +10,9 @@ import sys
 import types
 from collections import defaultdict
 
-import energax
 import pytest
+
+import energax
 
 PACKAGES = sorted(energax._SUBPACKAGES)
 
@@ -20,9 +21,10 @@ PACKAGES = sorted(energax._SUBPACKAGES)
 def test_all_is_complete_and_unique(name: str) -> None:
     module = importlib.import_module(f"energax.{name}")
     listed = list(module.__all__)
-    public = {
-        n for n, v in vars(module).items() if not n.startswith("_") and not isinstance(v, types.ModuleType)
-    } - {"annotations", "TYPE_CHECKING"}
+    public = {n for n, v in vars(module).items() if not n.startswith("_") and not isinstance(v, types.ModuleType)} - {
+        "annotations",
+        "TYPE_CHECKING",
+    }
     assert len(set(listed)) == len(listed)
     assert set(listed) == public, set(listed) ^ public
     assert module.__doc__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import itertools
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,7 @@ def field_help(cls: type) -> dict[str, str]:
     found: dict[str, str] = {}
     for here, following in itertools.pairwise(lines):
         text = following.strip()
-        if ":" in here and text.startswith('"""') and text.endswith('"""') and not here.strip().startswith('"""'):
-            found[here.split(":")[0].strip()] = text.strip('"')
+        field = re.match(r"    (\w+): ", here)
+        if field and text.startswith('"""') and text.endswith('"""'):
+            found[field.group(1)] = text.strip('"')
     return found
