@@ -1,6 +1,9 @@
 """A model that compiles in a moment, and data that it fits: what most tests of the loop need."""
 
+import contextlib
 import dataclasses
+import os
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +15,7 @@ import optax
 import pytest
 
 from energax import energies, objectives, spaces, training
+from energax.training import _checkpoints, _metrics
 
 
 def parabola(params, x):
@@ -88,3 +92,51 @@ def same_bytes() -> Callable[[training.FitResult, training.FitResult], None]:
 
 def without_speed(row: dict) -> dict:
     return {name: value for name, value in row.items() if name != "steps_per_second"}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it on the way."""
+
+
+class Disk:
+    """Counts the calls that change the disk, and kills a run at one of them."""
+
+    CHANGES = (
+        (os, "replace"),
+        (shutil, "rmtree"),
+        (_checkpoints, "write_arrays"),
+        (_checkpoints, "write_json"),
+        (_checkpoints, "sync_tree"),
+        (_metrics.MetricsFile, "append"),
+    )
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[str] = []
+        self._monkeypatch = monkeypatch
+
+    @contextlib.contextmanager
+    def counted(self, fatal: int = 0):
+        self.calls = []
+        with self._monkeypatch.context() as patch:
+            for owner, name in self.CHANGES:
+                patch.setattr(owner, name, self._guard(name, getattr(owner, name), fatal))
+            yield
+
+    @contextlib.contextmanager
+    def killed_at(self, number: int):
+        with self.counted(number), pytest.raises(Killed):
+            yield
+
+    def _guard(self, name: str, function: Callable[..., Any], fatal: int) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls.append(name)
+            if len(self.calls) == fatal:
+                raise Killed
+            return function(*args, **kwargs)
+
+        return call
+
+
+@pytest.fixture
+def disk(monkeypatch) -> Disk:
+    return Disk(monkeypatch)

@@ -31,13 +31,20 @@ class Archive:
         self.events: list[dict[str, Any]] = []
         self._file = None if directory is None else MetricsFile(directory / "metrics.jsonl")
         self._keep = keep
+        self._length_before: int | None = None
         self._last_save = time.monotonic()
         self._save_seconds = 0.0
 
     # -- the log -----------------------------------------------------------------------------------------------------
 
-    def write_row(self, row: dict[str, Any]) -> None:
-        """Add a line of metrics."""
+    def write_row(self, row: dict[str, Any], *, provisional: bool = False) -> None:
+        """Add a line of metrics.
+
+        Args:
+            row: The metrics.
+            provisional: The line belongs to the end of this run only: a longer one continues without it.
+        """
+        self._length_before = self.log_length() if provisional else None
         self.history.append(row)
         if self._file is not None:
             self._file.append(row)
@@ -45,13 +52,16 @@ class Archive:
     def write_event(self, event: Event) -> None:
         """Add an event; the rows that it undoes leave the history but not the file."""
         record = dict(vars(event))
+        self._length_before = None
         self.events.append(record)
         self.history = undo(self.history, record)
         if self._file is not None:
             self._file.append({"event": record})
 
     def log_length(self) -> int:
-        """Bytes of the log so far, all of them on the disk."""
+        """Bytes of the log so far, all of them on the disk; without a provisional line."""
+        if self._length_before is not None:
+            return self._length_before
         return 0 if self._file is None else self._file.sync()
 
     def cut_log(self, length: int) -> None:

@@ -98,6 +98,8 @@ class Loop:
             RunError: The disk refused.
         """
         self._stopwatch.start(self.step)
+        if self.step == self._plan.num_steps and not self._ends_window():
+            self._log()
         while self.step < self._plan.num_steps and not interrupts.requested:
             self._updater.advance(self._batches.at(self.step))
             self.step += 1
@@ -154,7 +156,7 @@ class Loop:
         thermometer = self._thermometer if is_full else self._new_thermometer(self._thermometer.memory)
         row = {"step": self.step, **means, "learning_rate_scale": self.scale}
         row["steps_per_second"] = self._stopwatch.speed(self.step)
-        self.archive.write_row(row)
+        self.archive.write_row(row, provisional=not is_full)
         self.tell("on_log", self.step, row)
         alarms = thermometer.update(row, first_bad)
         if alarms:

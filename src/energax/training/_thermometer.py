@@ -16,6 +16,8 @@ _WATCHED = ("energy_gap", "loss", "ess", "saturation")
 
 _EXPLODED_UNITS = 5.0
 _EXPLODED_GROWTH = 10.0
+_SHORT_HISTORY = 5
+_EXPLODED_GROWTH_AT_FIRST = 100.0
 _DEAD_ACCEPT_PROB = 0.01
 _DEAD_MOVED = 1e-5
 _DEAD_DRAWS = 1.0
@@ -49,7 +51,8 @@ class Thermometer:
     that looked healthy; the very first line, made before any update, belongs to it.
 
     * ``exploding_energy_gap``: |gap between data and chains| > max(5 s, 10 median |history|), with s the natural scale
-      of the model: one nat for each entry of a configuration. In equilibrium the gap of a discrete model is
+      of the model: one nat for each entry of a configuration (100 median while the history is shorter than 5). In
+      equilibrium the gap of a discrete model is
       S(model) − S(data) − KL(data‖model), at most the entropy of the uniform law, about s; healthy runs stay far
       below. ``exploding_loss`` is the same rule for the loss where there is no gap.
     * ``dead_chains``: acceptance below 0.01 (unless the step size is still being adapted); or less than one site in
@@ -154,7 +157,10 @@ class Thermometer:
         if value is None:
             return None
         usual = self._median(name) or 0.0
-        if abs(value) <= max(_EXPLODED_UNITS * self._scale, _EXPLODED_GROWTH * usual):
+        # One or two values may be small by chance, so that little is known yet of what is usual.
+        is_short = len(self._history[name]) < _SHORT_HISTORY
+        growth = _EXPLODED_GROWTH_AT_FIRST if is_short else _EXPLODED_GROWTH
+        if abs(value) <= max(_EXPLODED_UNITS * self._scale, growth * usual):
             return None
         what = name.replace("_", " ")
         return f"The {what} exploded to {value:.3g}, from a usual size of {usual:.3g}"
