@@ -36,6 +36,7 @@ from energax.energies.analytic._double_well import DoubleWell as DoubleWell
 from energax.energies.lattice._ising import Ising as Ising
 from energax.energies.machines._rbm import RBM as RBM
 from energax.energies.neural._confinement import Confinement as Confinement
+from energax.energies.neural._conv import ConvNet as ConvNet
 from energax.energies.neural._mlp import MLP as MLP
 from energax.energies.neural._mlp import default_confinement as default_confinement
 
@@ -50,6 +51,7 @@ __all__ = [
     "Clamped",
     "Conditional",
     "Confinement",
+    "ConvNet",
     "DoubleWell",
     "FunctionEnergy",
     "Given",

@@ -176,7 +176,7 @@ MODELS: dict[str, Entry[Any]] = {
     for entry in (
         Entry("rbm", energies.RBM, RBMConfig, _build_rbm, "restricted Boltzmann machine", "binary"),
         Entry("mlp", energies.MLP, MLPConfig, _build_mlp, "fully connected network", "continuous"),
-        # CONV
+        Entry("conv", energies.ConvNet, ConvNetConfig, _build_conv, "convolutional network for images", "continuous"),
     )
 }
 
