@@ -281,7 +281,9 @@ def _search(energy: AbstractEnergy, box: list[tuple[float, float]], free: list[b
                 continue
             below, above = hit[0] == 0, hit[-1] == count - 1
             grew |= bool(below or above)
-            shrunk = (lo + (hit[0] - 1) * cell, lo + (hit[-1] + 2) * cell)
+            # four cells to spare: thin filaments slip through a coarse grid, and one that is seen again only after
+            # the box has shrunk would make it grow and shrink for ever
+            shrunk = (lo + (hit[0] - 4) * cell, lo + (hit[-1] + 5) * cell)
             new.append((lo - width if below else shrunk[0], hi + width if above else shrunk[1]))
         if max(abs(end) for pair in new for end in pair) > _FARTHEST:
             raise NotTractable(
