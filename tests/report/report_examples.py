@@ -105,8 +105,21 @@ def digits(model_sample: np.ndarray | None = None) -> Example:
             {"name": "uniform", "test_log_likelihood": -44.3614, "stderr_test": 0.0},
         ],
         "sample_quality": {
-            "mmd": {"value": 0.0031, "stderr": 0.0024, "kernel": "Gaussian, median distance"},
-            "nearest_neighbours": {"memorised_share": 0.0, "median_distance_ratio": 1.08},
+            "mmd_squared": {
+                "value": 0.0011,
+                "stderr": 0.0005,
+                "p_value": 0.22,
+                "kernel": "exponential-hamming",
+                "bandwidth": 17.0,
+            },
+            "mmd_squared_of_training_rows": {"value": -0.0004, "stderr": 0.0006},
+            "nearest_neighbours": {
+                "share_closer": 0.47,
+                "num_copies": 1,
+                "num_test_copies": 15,
+                "median_sample": 1.9,
+                "median_test": 1.7,
+            },
             "diagnostics": {
                 "r_hat": 1.004,
                 "ess": 1820.4,
@@ -186,10 +199,16 @@ def planar() -> Example:
         },
         "baselines": [{"name": "full Gaussian", "test_log_likelihood": -4.2217, "stderr_test": 0.004}],
         "sample_quality": {
-            "mmd": {"value": 0.0102, "stderr": 0.0008, "kernel": "Gaussian, median distance"},
+            "mmd_squared": {
+                "value": 0.0102,
+                "stderr": 0.0008,
+                "p_value": 0.002,
+                "kernel": "gaussian",
+                "bandwidth": 3.1,
+            },
             "diagnostics": {"r_hat": 1.62, "ess": 38.2, "accept_prob": 0.71, "num_chains": 8, "num_draws": 400},
         },
-        "kl": {"value": 0.1634, "kind": "exact", "stderr": None},
+        "kl": {"value": 0.1634, "grid_error": 2e-7, "model_mass_outside": 1e-6},
         "mode_masses": modes,
         "warnings": ["The chains have not mixed between the modes (R-hat 1.62); their shares are not masses."],
     }
@@ -282,6 +301,15 @@ def table() -> Example:
     )
 
 
+def empty() -> Example:
+    """A run of which nothing is known."""
+    return Example()
+
+
+def every() -> dict[str, Example]:
+    return {"digits": digits(), "planar": planar(), "table": table(), "failing": failing(), "empty": empty()}
+
+
 def failing() -> Example:
     rows = history(5000, 25)[:90]
     for k, row in enumerate(rows):
@@ -294,6 +322,7 @@ def failing() -> Example:
         {
             "kind": "energy_gap",
             "step": 1510,
+            "began": 1502,
             "message": "The energy gap grew to 3.4e+04 nats, 120 times its usual size, from step 1510.",
             "action": "Went back to the checkpoint of step 1500 with half the learning rate.",
         },

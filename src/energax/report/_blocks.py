@@ -63,10 +63,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Code:
-    """Lines to copy: commands of a shell or a piece of configuration."""
+    """Lines to copy: commands of a shell, which break between words only, or a piece of configuration."""
 
     text: str
     label: str
+    is_shell: bool = False
     kind: str = "code"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def render(summary: SummaryLike) -> str:
     )
 
 
+@functools.cache
 def _template() -> Any:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined

@@ -8,7 +8,7 @@ from energax.report.figures._ends import likelihood_charts as likelihood_charts
 from energax.report.figures._ends import mode_mass_chart as mode_mass_chart
 from energax.report.figures._histograms import Sample as Sample
 from energax.report.figures._histograms import correlation_scatter as correlation_scatter
-from energax.report.figures._histograms import energy_histogram as energy_histogram
+from energax.report.figures._histograms import energy_histograms as energy_histograms
 from energax.report.figures._histograms import marginal as marginal
 from energax.report.figures._pictures import Map as Map
 from energax.report.figures._pictures import density_map as density_map
@@ -21,7 +21,7 @@ __all__ = [
     "Series",
     "correlation_scatter",
     "density_map",
-    "energy_histogram",
+    "energy_histograms",
     "energy_trace",
     "image_grid",
     "learning_curve",

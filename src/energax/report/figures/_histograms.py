@@ -21,29 +21,39 @@ class Sample(NamedTuple):
     values: Floats
 
 
-def energy_histogram(samples: Sequence[Sample]) -> Figure | None:
-    """Energies of data, model and noise over common bins; a sample that lies far away is told instead of drawn.
+def energy_histograms(samples: Sequence[Sample]) -> list[Figure]:
+    """Energies of data, model and noise over common bins; two figures where noise lies too far to see the rest.
 
     Args:
-        samples: Data and model first: they set the axis. None when there is no sample at all.
+        samples: Data and model first: the first figure shows them whatever the others do.
+
+    Returns:
+        One or two figures; none when there is no sample at all.
     """
     if not samples:
-        return None
+        return []
     low, high = _bulk([s.values for s in samples[:2]])
     far = [s for s in samples[2:] if _is_far(s.values, low, high)]
     near = [s for s in samples if s not in far]
-    low, high = _bulk([s.values for s in near])
-    note = "Where data and model overlap, the energy cannot tell them apart. Noise should lie to the right."
-    for sample in far:
-        middle = float(np.median(sample.values))
-        side = "right" if middle > high else "left"
-        note += f" {sample.name.capitalize()} lies far to the {side} (median {number(middle)}) and is not drawn."
-    label = "Histogram of energies. " + " ".join(
+    note = "Where data and model overlap, the energy cannot tell them apart."
+    note += "" if far or near == samples[:2] else " Noise should lie to the right."
+    figures = [_energies("Energies", near, note)]
+    if far:
+        note = "The same with noise, which should lie far to the right: configurations without structure are unlikely."
+        figures.append(_energies("Energies, with noise for scale", samples, note, own_height=True))
+    return figures
+
+
+def _energies(title: str, samples: Sequence[Sample], note: str, *, own_height: bool = False) -> Figure:
+    low, high = _bulk([s.values for s in samples])
+    told = [
         f"{s.name}: median {number(np.median(s.values))}, from {number(s.values.min())} to {number(s.values.max())}."
         for s in samples
-    )
-    markup = _histogram(near, low, high, label=label, height=220.0, x_label="energy, nats")
-    return Figure("Energies", markup, "share of each sample", note, _legend(near))
+    ]
+    label = " ".join([f"Histogram. {title}.", *told])
+    markup = _histogram(samples, low, high, label=label, height=220.0, x_label="energy, nats", own_height=own_height)
+    unit = "each to its own height" if own_height else "share of each sample"
+    return Figure(title, markup, unit, note, _legend(samples))
 
 
 def marginal(title: str, data: Floats, model: Floats | None) -> Figure:
@@ -73,11 +83,20 @@ def correlation_scatter(data: Floats, model: Floats) -> Figure:
 
 
 def _histogram(
-    samples: Sequence[Sample], low: float, high: float, *, label: str, height: float, x_label: str = ""
+    samples: Sequence[Sample],
+    low: float,
+    high: float,
+    *,
+    label: str,
+    height: float,
+    x_label: str = "",
+    own_height: bool = False,
 ) -> str:
     edges = _edges(samples, low, high)
     heights = [np.histogram(s.values, edges)[0] / s.values.size for s in samples]
-    top = max(float(h.max()) for h in heights) * 1.05
+    if own_height:
+        heights = [h / max(float(h.max()), 1e-12) for h in heights]
+    top = max(*(float(h.max()) for h in heights), 1e-12) * 1.05
     bins = View(float(edges[0]), float(edges[-1]))
     plot = frame(bins, View(0.0, top), height=height, x_label=x_label, y_texts=False)
     body = plot.axes(y_texts=False)

@@ -16,7 +16,7 @@ def reproduce_section(summary: SummaryLike) -> Section:
         blocks.append(
             Text("The same platform and versions give the same run bit by bit; others give the same statistically.")
         )
-        blocks.append(Code("\n".join(summary.reproduce), "Commands that make this run again"))
+        blocks.append(Code("\n".join(summary.reproduce), "Commands that make this run again", is_shell=True))
     settings = config_rows(summary.config)
     if settings:
         blocks.append(Table("Settings", ("part", "choice", "options"), settings))

@@ -11,7 +11,7 @@ from energax.report.figures import (
     Sample,
     correlation_scatter,
     density_map,
-    energy_histogram,
+    energy_histograms,
     image_grid,
     marginal,
 )
@@ -40,9 +40,9 @@ def samples_section(summary: SummaryLike) -> Section:
         )
         if (values := finite(summary, key)) is not None
     ]
-    histogram = energy_histogram(energies)
-    if histogram is not None:
-        blocks.append(Figures([histogram], span="medium"))
+    histograms = energy_histograms(energies)
+    if histograms:
+        blocks.append(Figures(histograms, span="medium" if len(histograms) == 1 else ""))
     quality = quality_rows(summary.evaluation)
     if quality:
         blocks.append(

@@ -146,4 +146,8 @@ def _accept_verdict(value: Any, kernel: str) -> str:
 def _nonfinite_verdict(value: Any) -> str:
     if not is_finite(value):
         return ""
-    return "None." if value == 0 else "Rejected and counted; the energy is not finite somewhere near the chains."
+    return (
+        "Every proposal had a finite energy."
+        if value == 0
+        else "Rejected and counted; the energy is not finite somewhere near the chains."
+    )

@@ -189,9 +189,9 @@ def mode_mass_rows(evaluation: Mapping[str, Any] | None) -> list[Row]:
 
 
 def plain_name(name: Any) -> str:
-    """A name of the machine in the reader's spelling: ``independent_bernoulli`` becomes ``independent bernoulli``."""
+    """A name of the machine in the reader's spelling: ``num_test_copies`` becomes ``number of test copies``."""
     text = str(name or "").replace("_", " ").strip()
-    return text or "unnamed"
+    return f"number of {text.removeprefix('num ')}" if text.startswith("num ") else text or "unnamed"
 
 
 def _end_row(label: str, text: str, result: Mapping[str, Any], side: str, direction: str) -> Row:

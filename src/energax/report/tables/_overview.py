@@ -14,7 +14,7 @@ from energax.report.tables._likelihood import (
     log_z_rows,
     plain_name,
 )
-from energax.report.tables._numbers import MISSING, is_finite, number
+from energax.report.tables._numbers import MISSING, is_finite, number, share
 from energax.report.tables._row import Row
 
 
@@ -30,11 +30,18 @@ def overview_rows(evaluation: Mapping[str, Any] | None) -> list[Row]:
         Row("data", number(evaluation.get("data")), _test_note(evaluation)),
         Row("model", number(evaluation.get("model")), _parameter_note(evaluation)),
     ]
-    likelihood = likelihood_rows(evaluation)
-    out += [row for row in likelihood if row.label == "test log-likelihood"] or [Row("test log-likelihood", MISSING)]
-    out += [row for row in likelihood if row.label.startswith(("spread", "bits"))]
-    out += [Row(f"baseline: {row.label}", row.value, row.note) for row in baseline_rows(evaluation)]
-    out += [row for row in log_z_rows(evaluation) if row.label.startswith("log Z")]
+    for row in likelihood_rows(evaluation) or [Row("test log-likelihood", MISSING)]:
+        if row.label == "test log-likelihood":
+            out.append(row._replace(note=_ends_note(part(evaluation, "test_log_likelihood"))))
+        elif row.label.startswith("spread"):
+            out.append(row._replace(note="another test set would move it by this; no part of the interval"))
+        elif row.label.startswith("bits"):
+            out.append(row)
+    out += [Row(f"baseline: {row.label}", row.value) for row in baseline_rows(evaluation)]
+    for row in log_z_rows(evaluation):
+        if row.label.startswith("log Z"):
+            is_interval = row.label.endswith("interval")
+            out.append(row._replace(note=_ends_note(part(evaluation, "log_z"))) if is_interval else row)
     return out + kl_rows(evaluation)[:1]
 
 
@@ -56,7 +63,7 @@ def config_rows(config: Mapping[str, Any]) -> list[Row]:
         settings = part(config, name)
         title = str(settings.get("name") or settings.get("source") or "")
         options = [
-            f"{plain_name(key)} {_setting(value)}"
+            f"{key.replace('_', '-')} {_setting(value)}"
             for key, value in settings.items()
             if key not in {"name", "source", "fingerprint"} and isinstance(value, str | int | float | bool)
         ]
@@ -93,6 +100,14 @@ def event_rows(events: Sequence[Mapping[str, Any]]) -> list[Row]:
         message = str(event.get("message") or plain_name(event.get("kind")))
         out.append(Row(when, message, str(event.get("action") or "")))
     return out
+
+
+def _ends_note(interval: Mapping[str, Any]) -> str:
+    """``95 %; lower end certified, upper end exact``."""
+    if not interval or interval_text(interval) == MISSING:
+        return ""
+    ends = f"lower end {interval.get('lower_kind')}, upper end {interval.get('upper_kind')}"
+    return f"{share(interval['level'])}; {ends}" if is_finite(interval.get("level")) else ends
 
 
 def _setting(value: Any) -> str:
