@@ -65,28 +65,33 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from energax import (
-        data,
-        densities,
-        energies,
-        estimators,
-        evaluation,
-        exact,
-        kernels,
-        objectives,
-        paths,
-        random,
-        report,
-        runs,
-        sampling,
-        spaces,
-        testing,
-        training,
-    )
-    from energax._errors import EnergaxError
-    from energax.energies import energy
-    from energax.estimators import Estimate, Interval
-    from energax.evaluation import log_z
-    from energax.runs import load
-    from energax.sampling import Samples, Work, anneal, replica_exchange, sample
-    from energax.training import FitResult, Learner, fit
+    from energax import data as data
+    from energax import densities as densities
+    from energax import energies as energies
+    from energax import estimators as estimators
+    from energax import evaluation as evaluation
+    from energax import exact as exact
+    from energax import kernels as kernels
+    from energax import objectives as objectives
+    from energax import paths as paths
+    from energax import random as random
+    from energax import report as report
+    from energax import runs as runs
+    from energax import sampling as sampling
+    from energax import spaces as spaces
+    from energax import testing as testing
+    from energax import training as training
+    from energax._errors import EnergaxError as EnergaxError
+    from energax.energies import energy as energy
+    from energax.estimators import Estimate as Estimate
+    from energax.estimators import Interval as Interval
+    from energax.evaluation import log_z as log_z
+    from energax.runs import load as load
+    from energax.sampling import Samples as Samples
+    from energax.sampling import Work as Work
+    from energax.sampling import anneal as anneal
+    from energax.sampling import replica_exchange as replica_exchange
+    from energax.sampling import sample as sample
+    from energax.training import FitResult as FitResult
+    from energax.training import Learner as Learner
+    from energax.training import fit as fit

@@ -124,7 +124,8 @@ def mode_masses(
         The masses, None if the truth has one connected region only.
     """
     p = exact.grid(truth, num_points=num_cells, log_z=0.0)
-    regions, count = label(np.nan_to_num(p.density) > fraction * np.nanmax(p.density))
+    found: Any = label(np.nan_to_num(p.density) > fraction * np.nanmax(p.density))
+    regions, count = found
     if count < 2:
         return None
     nearest = _nearest_region(regions)
@@ -154,13 +155,13 @@ def _mode_warnings(truth: np.ndarray, model: np.ndarray, chains: np.ndarray) -> 
     if abs(model[worst] - truth[worst]) <= 0.03:
         return []
     said = [
-        f"The model gives mode {worst + 1} the mass {model[worst]:.2f} where the truth has {truth[worst]:.2f}. The modes "
-        "are separated: chains do not cross between them and the score knows nothing of their shares, so neither "
+        f"The model gives mode {worst + 1} the mass {model[worst]:.2f} where the truth has {truth[worst]:.2f}. The "
+        "modes are separated: chains do not cross between them and the score knows nothing of their shares, so neither "
         "persistent chains nor score matching can weigh them."
     ]
     if not np.isnan(chains).any() and abs(chains[worst] - model[worst]) > 0.03:
         said.append(
-            f"Chains visit mode {worst + 1} with the share {chains[worst]:.2f}, not the {model[worst]:.2f} of the model's "
-            "density: they keep the shares of their starts."
+            f"Chains visit mode {worst + 1} with the share {chains[worst]:.2f}, not the {model[worst]:.2f} of the "
+            "model's density: they keep the shares of their starts."
         )
     return said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -72,7 +73,8 @@ def summarise(run: Run, *, seed: int | None = None, progress: Progress | None = 
         result |= plane
         arrays |= grids
         warnings += said
-    result["warnings"] = list(dict.fromkeys(warnings))
+    # Warnings of estimators begin with an identifier for programs; people get the sentence.
+    result["warnings"] = list(dict.fromkeys(re.sub(r"^[a-z_]+: ", "", text) for text in warnings))
     history, events = read_metrics(run.directory)
     summary = Summary(
         config=run.config.to_json(),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -155,7 +156,7 @@ class Run:
         work = anneal(
             Geometric(self.base, self.energy),
             self.sampling_kernel,
-            np.linspace(0, 1, 200) ** 0.75,
+            jnp.linspace(0, 1, 200) ** 0.75,
             key=anneal_key,
             num_particles=num_chains,
             resample="systematic",
