@@ -196,6 +196,14 @@ def test_a_second_failure_before_anything_proved_good_goes_further_back():
     assert anchors.choose(80).step == 50
 
 
+def test_recoveries_stay_counted_when_it_goes_further_back(toy):
+    """Always at update 121: to 50, from there in vain to 0, and once more to 50; never a fourth time."""
+    run = toy.fit(data=Poisoned(toy.data, 120), num_steps=150, throw=False)
+    assert [event["back_to"] for event in run.events] == [50, 0, 50, None]
+    assert [event["learning_rate_scale"] for event in run.events] == [0.5, 0.25, 0.125, 0.125]
+    assert run.result == "diverged"
+
+
 def test_absurd_step_sizes_are_dead_chains(key):
     """MALA on a well of width one with steps of a thousand: nothing is accepted, and no learning rate helps."""
     model = energies.energy(lambda p, x: 0.5 * jnp.sum(((x - p) / 1.0) ** 2), jnp.zeros(2), space=spaces.Euclidean(2))

@@ -20,6 +20,7 @@ from energax.training._interrupts import Interrupts
 from energax.training._learner import AbstractLearner
 from energax.training._metrics import Event
 from energax.training._plan import Plan, require_same, require_same_config
+from energax.training._recovery import Recovery
 from energax.training._snapshot import from_host, to_host
 from energax.training._state import TrainState
 from energax.training._thermometer import Alarm, Thermometer
@@ -174,27 +175,31 @@ class Loop:
         if recovery is None or done >= recovery.max_recoveries:
             self._give_up(alarm, f"{done} recoveries did not help." if done else "No recovery was allowed.")
             return False
-        self._go_back(alarm, recovery.factor, f"recovery {done + 1} of {recovery.max_recoveries}")
+        self._go_back(alarm, recovery, done + 1)
         return True
 
-    def _go_back(self, alarm: Alarm, factor: float, which: str) -> None:
-        failed_at, scale = self.step, self.scale * factor
+    def _go_back(self, alarm: Alarm, recovery: Recovery, number: int) -> None:
+        # Both go on from the failed state: the one that is returned to may know less of earlier failures.
+        failed_at, scale = self.step, self.scale * recovery.factor
         good = self.archive.anchors.choose(alarm.began)
         # Before anything else: if the process dies here, what is left runs into the same failure once more.
         self.archive.drop_after(good.step)
         self._load(good, "The snapshot")
-        self._slow_down(scale)
-        action = f"Went back to step {good.step} with {self.scale:.3g} times the learning rate ({which})."
+        self._slow_down(scale, number)
+        action = (
+            f"Went back to step {good.step} with {self.scale:.3g} times the learning rate "
+            f"(recovery {number} of {recovery.max_recoveries})."
+        )
         self._record(alarm, action, good.step, noticed=failed_at)
         self.archive.anchors.start_from(good.step)
         self.archive.anchors.returned_to = good.step
         self._hold_and_save()
         self._stopwatch.start(self.step)
 
-    def _slow_down(self, scale: float) -> None:
+    def _slow_down(self, scale: float, number: int) -> None:
         progress = self._updater.progress
         old = progress.state
-        new = (np.asarray(scale, old.learning_rate_scale.dtype), old.num_recoveries + 1)
+        new = (np.asarray(scale, old.learning_rate_scale.dtype), np.asarray(number, old.num_recoveries.dtype))
         state = eqx.tree_at(lambda s: (s.learning_rate_scale, s.num_recoveries), old, new)
         self._updater.load(Progress(state, progress.window))
         self.scale = float(new[0])
