@@ -134,7 +134,7 @@ class Clamped(AbstractEnergy):
         if mask.all():
             raise ArgumentError("Clamped got a mask that leaves no site free.")
         self.energy = energy
-        self.values = jnp.asarray(values)
+        self.values = jnp.asarray(values, jnp.result_type(values))
         self.free = jnp.asarray(np.flatnonzero(~mask))
 
     @property

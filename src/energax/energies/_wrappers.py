@@ -160,7 +160,7 @@ def aligned(start: AbstractEnergy, end: AbstractEnergy) -> tuple[AbstractEnergy,
     end_names = tuple((part, part) for part in sorted(taken))
     start_names: tuple[tuple[str, str], ...] = ()
     if a is not None:
-        start_names = ((a.observed, name), *((part, _fresh(part, taken | {name})) for part in a.hidden))
+        start_names = ((a.observed, name), *_fresh_names(a.hidden, taken | {name}))
     spaces: dict[str, AbstractSpace] = {name: observed_space(end)}
     for energy, names in ((start, start_names), (end, end_names)):
         for own, outer in names:
@@ -169,10 +169,16 @@ def aligned(start: AbstractEnergy, end: AbstractEnergy) -> tuple[AbstractEnergy,
     return _lift(start, space, name, start_names), _lift(end, space, name, end_names)
 
 
-def _fresh(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name = f"{name}_start"
-    return name
+def _fresh_names(names: tuple[str, ...], taken: set[str]) -> tuple[tuple[str, str], ...]:
+    """(name, a name of its own) for each name."""
+    found: list[tuple[str, str]] = []
+    for name in names:
+        fresh = name
+        while fresh in taken:
+            fresh = f"{fresh}_start"
+        taken = taken | {fresh}
+        found.append((name, fresh))
+    return tuple(found)
 
 
 def _lift(energy: AbstractEnergy, space: Product, observed: str, names: tuple[tuple[str, str], ...]) -> AbstractEnergy:

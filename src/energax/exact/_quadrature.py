@@ -266,7 +266,7 @@ def _natural_bounds(space: AbstractArraySpace) -> tuple[float, float]:
 
 def _search(energy: AbstractEnergy, box: list[tuple[float, float]], free: list[bool]) -> Bounds:
     """Grow the free axes until their ends are empty, then shrink them to where there is any mass."""
-    count = _SEARCH[len(box)]
+    count, may_shrink, has_shrunk = _SEARCH[len(box)], True, False
     for _ in range(200):
         axes = tuple(_midpoints(lo, hi, count) for lo, hi in box)
         log_density = -_energies(energy, _mesh(axes)).reshape((count,) * len(box))
@@ -281,16 +281,18 @@ def _search(energy: AbstractEnergy, box: list[tuple[float, float]], free: list[b
                 continue
             below, above = hit[0] == 0, hit[-1] == count - 1
             grew |= bool(below or above)
-            # four cells to spare: thin filaments slip through a coarse grid, and one that is seen again only after
-            # the box has shrunk would make it grow and shrink for ever
-            shrunk = (lo + (hit[0] - 4) * cell, lo + (hit[-1] + 5) * cell)
-            new.append((lo - width if below else shrunk[0], hi + width if above else shrunk[1]))
+            # Four cells to spare, because thin filaments slip through a coarse grid.
+            inner = (lo + (hit[0] - 4) * cell, lo + (hit[-1] + 5) * cell) if may_shrink else (lo, hi)
+            new.append((lo - width if below else inner[0], hi + width if above else inner[1]))
         if max(abs(end) for pair in new for end in pair) > _FARTHEST:
             raise NotTractable(
                 f"No box holds the mass of {type(energy).__name__}: its density is still there at |x| = {_FARTHEST:g}. "
                 "Either exp(−E) is not integrable or its tail is too heavy; pass `bounds` to integrate over a box."
             )
         settled = all(b[1] - b[0] > 0.8 * (a[1] - a[0]) for a, b in zip(box, new, strict=True))
+        # One that is seen again only after the box has shrunk must not make it grow and shrink for ever.
+        may_shrink &= not (grew and has_shrunk)
+        has_shrunk |= any(b[1] - b[0] < a[1] - a[0] for a, b in zip(box, new, strict=True))
         box = new
         if settled and not grew:
             return _as_bounds(box)

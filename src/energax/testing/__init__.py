@@ -9,15 +9,29 @@ from energax.testing._calibrated import assert_mean as assert_mean
 from energax.testing._calibrated import assert_same_law as assert_same_law
 from energax.testing._calibrated import required_draws as required_draws
 from energax.testing._check_energy import check_energy as check_energy
+from energax.testing._check_kernel import check_kernel as check_kernel
+from energax.testing._exact_start import assert_exact_start as assert_exact_start
+from energax.testing._transitions import assert_detailed_balance as assert_detailed_balance
+from energax.testing._transitions import assert_invariant as assert_invariant
+from energax.testing._transitions import assert_transitions as assert_transitions
+from energax.testing._transitions import log_transition as log_transition
+from energax.testing._transitions import transition_matrix as transition_matrix
 
 __all__ = [
     "FALSE_ALARM",
     "MISS",
     "assert_counts",
+    "assert_detailed_balance",
     "assert_distribution",
+    "assert_exact_start",
+    "assert_invariant",
     "assert_mean",
     "assert_same_law",
+    "assert_transitions",
     "check_energy",
+    "check_kernel",
+    "log_transition",
     "references",
     "required_draws",
+    "transition_matrix",
 ]

@@ -25,6 +25,7 @@ def check_energy(
     tolerance: float = 2e-5,
     unused: tuple[str, ...] = (),
     wrappers: bool = True,
+    tables: bool = False,
     key: PRNGKey,
 ) -> tuple[str, ...]:
     """Check that an energy keeps every promise that kernels, objectives and estimators rely on.
@@ -43,6 +44,8 @@ def check_energy(
         tolerance: Relative rounding that is allowed between two float32 evaluations.
         unused: Paths of leaves whose gradient may vanish at all points (as `jax.tree_util.keystr` prints them).
         wrappers: Whether wrappers of the energy are checked as well.
+        tables: The leaves are tables that belong together, such as the nodes and weights of a quadrature, and not
+            parameters; then they are not changed independently of each other.
         key: Random key of the points.
 
     Returns:
@@ -65,5 +68,5 @@ def check_energy(
     if points is None:
         points = points_in(energy.space, num_points, key=point_key)
     check_structure(energy.space, points, name="points", batch_dims=1)
-    case = EnergyCase(energy, points, case_key, tolerance, unused)
+    case = EnergyCase(energy, points, case_key, tolerance, unused, tables)
     return run_clauses(energy, [*GENERAL, *DISCRETE, *EXACT, *(WRAPPERS if wrappers else ())], case)

@@ -44,13 +44,21 @@ def logits_agree(energy: AbstractEnergy, facts: dict[str, Any], tolerance: float
             fast.shape[1:] == space.logits_shape,
             f"`conditional_logits`{label} has shape {fast.shape[1:]}, the space wants {space.logits_shape}.",
         )
+        fast, slow = _relative(space, fast), _relative(space, slow)
         require_close(fast, slow, tolerance, f"`conditional_logits`{label} is not what single-site energies give")
     if "at" in facts:
+        (space,) = parts.values()
+        facts["at"], facts["at_slow"] = _relative(space, facts["at"]), _relative(space, facts["at_slow"])
         require_close(
             facts["at"], facts["at_slow"], tolerance, "`conditional_logits_at` is not what single-site energies give"
         )
     if "deltas" in facts:
         require_close(facts["deltas"], facts["flips"], tolerance, "`flip_deltas` is not E(flipped) − E(x)")
+
+
+def _relative(space: AbstractDiscreteSpace, logits: np.ndarray) -> np.ndarray:
+    """Logits relative to the first value: of more than two values they are defined up to a constant for each site."""
+    return logits if isinstance(space, AbstractTwoValuedSpace) else logits - logits[..., :1]
 
 
 def logit_facts(energy: AbstractEnergy, points: PyTree[Array]) -> dict[str, Any]:

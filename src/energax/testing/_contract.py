@@ -21,8 +21,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def examined(fn: Function) -> Function:
     """`equinox.filter_jit` for what runs once: contracts spend their time compiling, and this halves it."""
-    options = {"compiler_options": {"xla_backend_optimization_level": 0}}
-    return cast(Function, eqx.filter_jit(fn, **options))  # pyright: ignore[reportCallIssue]
+    options: Any = {"compiler_options": {"xla_backend_optimization_level": 0}}
+    return cast(Function, eqx.filter_jit(fn, **options))
 
 
 class Clause(NamedTuple):

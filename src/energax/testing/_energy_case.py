@@ -24,6 +24,7 @@ class EnergyCase:
         key: Random key for what a clause draws.
         tolerance: Allowed relative rounding in float32.
         unused: Paths of leaves whose gradient may vanish.
+        tables: Whether the leaves belong together and must not be changed independently.
     """
 
     energy: AbstractEnergy
@@ -31,12 +32,14 @@ class EnergyCase:
     key: PRNGKey
     tolerance: float
     unused: tuple[str, ...]
+    tables: bool = False
 
     @functools.cached_property
     def energy64(self) -> AbstractEnergy:
         """The energy with float64 leaves that no float32 could hold."""
         with jax.enable_x64(True):
-            return perturbed(cast_arrays(self.energy, jnp.float64), seed=0)
+            double = cast_arrays(self.energy, jnp.float64)
+            return double if self.tables else perturbed(double, seed=0)
 
     @functools.cached_property
     def points64(self) -> PyTree[Array]:
