@@ -68,7 +68,7 @@ def run_pilot(
         key: Random key.
     """
     start_key, loop_key = jax.random.split(key)
-    x = eqx.filter_jit(jax.vmap(lambda k: path.start.draw(key=k)))(jax.random.split(start_key, num_particles))
+    x = _draws(path, jax.random.split(start_key, num_particles))
     tuned = isinstance(kernel, AbstractStepSizeKernel)
     step_size = kernel.step_size if isinstance(kernel, AbstractStepSizeKernel) else jnp.zeros(())
     if tuned:
@@ -96,6 +96,11 @@ def run_pilot(
         jax.tree.map(lambda *leaves: np.stack(leaves), *populations),
         num_particles * (num_moves * (len(ts) - 1) + extra),
     )
+
+
+@eqx.filter_jit
+def _draws(path: AbstractPath, keys: Array) -> Configuration:
+    return jax.vmap(lambda key: path.start.draw(key=key))(keys)
 
 
 @eqx.filter_jit
