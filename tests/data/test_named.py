@@ -122,6 +122,17 @@ def test_planar_sets_are_draws_of_their_density(name):
     assert np.all(data.space.contains(jnp.asarray(data.train.array())))
 
 
+def test_planar_sets_are_the_same_in_double_precision():
+    import jax
+
+    single = load("two-moons")
+    with jax.enable_x64(True):
+        double = load("two-moons")
+        assert double.train.take(np.arange(3)).dtype == np.float64
+        assert double.density.scale.dtype == np.float64
+    assert double.fingerprint == single.fingerprint
+
+
 def test_counts_can_be_chosen_and_a_larger_set_begins_like_a_smaller_one():
     small, large = load("rings", num_train=500), load("rings", num_train=1500)
     assert (len(small.train), len(large.train)) == (500, 1500)

@@ -15,6 +15,7 @@ import scipy.stats
 
 from energax import densities
 from energax._errors import ArgumentError
+from energax.testing import check_energy
 
 FALSE_ALARM = 1e-6
 NUM_CELLS = 400
@@ -221,7 +222,7 @@ def test_entropies_are_those_of_the_literature(name):
         assert abs(entropy - 2.1431) < 4.9 * 0.0007
 
 
-@pytest.mark.parametrize("name", densities.PLANAR_NAMES)
+@pytest.mark.parametrize("name", [*CURVES, "rings", "checkerboard", "pinwheel"])
 def test_single_precision_is_finite_and_close(name):
     density = densities.planar(name)
     draws = draw(law(name), jax.random.key(7))[:253].astype(np.float32)
@@ -249,9 +250,36 @@ def test_the_pattern_of_the_checkerboard():
         assert np.isfinite(board.log_prob(jnp.array([float(x), float(y)]))) == inside
 
 
-def test_nodes_are_leaves_and_curves_are_not():
+def test_the_scale_is_the_only_parameter_of_a_curve():
     density = law("two-moons")
-    assert {leaf.shape for leaf in jax.tree.leaves(density)} == {(192, 2), (192,), ()}
+    assert [leaf.shape for leaf in jax.tree.leaves(density)] == [()]
+    assert density.nodes[0].shape == (192, 2)
+    assert density.nodes[1].sum() == pytest.approx(1.0, abs=1e-14)
+
+
+# one of each class; the curves share theirs
+@pytest.mark.parametrize(
+    "name",
+    [
+        "two-moons",
+        "pinwheel",
+        pytest.param("rings", marks=pytest.mark.slow),
+        pytest.param("checkerboard", marks=pytest.mark.slow),
+    ],
+)
+def test_contract_of_energies(name, key):
+    density = densities.planar(name)
+    points = jnp.asarray(draw(law(name), key)[:4], jnp.float32)
+    assert "exact_draw" in check_energy(density, points=points, wrappers=False, key=key)
+
+
+@pytest.mark.parametrize("name", densities.PLANAR_NAMES)
+def test_far_away_the_energy_is_a_number_or_infinite(name):
+    density = densities.planar(name)
+    values = jax.vmap(density)(jnp.asarray([[1e4, -1e4], [300.0, 0.0], [0.0, 0.0]]))
+    assert not np.any(np.isnan(values))
+    if name != "checkerboard":
+        assert np.all(np.isfinite(values))
 
 
 def test_unknown_name_gives_the_nearest():

@@ -154,6 +154,7 @@ def batch_indices(num_rows: int, batch_size: int, step: int, seed: int) -> Int64
         ArgumentError: A count is not positive or the step is negative.
 
     Example:
+        >>> from energax.data import batch_indices
         >>> sorted(int(i) for step in range(3) for i in batch_indices(6, 2, step, seed=0))
         [0, 1, 2, 3, 4, 5]
     """

@@ -72,6 +72,8 @@ def load(
         MissingExtra: A reader needs a package that is not installed.
 
     Example:
+        >>> import numpy as np
+        >>> from energax.data import load
         >>> data = load("checkerboard", num_train=100)
         >>> data.train.take(np.arange(3)).shape
         (3, 2)

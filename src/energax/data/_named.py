@@ -93,13 +93,15 @@ def _fetched(origin: Origin) -> Callable[[Request], Stored]:
 
 def _drawn(name: str) -> Callable[[Request], Stored]:
     def make(request: Request) -> Stored:
-        density = planar(name)
         counts = {part: getattr(request, f"num_{part}") or count for part, count in _PLANAR_COUNTS.items()}
-        parts: dict[str, AbstractSource] = {
-            part: ArraySource(_draw(density, fold(request.seed, 2, number), count), name)
-            for number, (part, count) in enumerate(counts.items())
-        }
-        return Stored(parts, f"draws from the density, seed {request.seed}", density=density)
+        # in single precision whatever the session has: the same seed is the same set
+        with jax.enable_x64(False):
+            law = planar(name)
+            parts: dict[str, AbstractSource] = {
+                part: ArraySource(_draw(law, fold(request.seed, 2, number), count), name)
+                for number, (part, count) in enumerate(counts.items())
+            }
+        return Stored(parts, f"draws from the density, seed {request.seed}", density=planar(name))
 
     return make
 

@@ -205,6 +205,7 @@ def transform_from_json(value: Mapping[str, Any]) -> AbstractTransform:
         DataError: The name is unknown, or fields are missing or do not fit.
 
     Example:
+        >>> from energax.data import transform_from_json
         >>> transform_from_json({"name": "dequantize", "num_levels": 256})
         Dequantize(num_levels=256)
     """

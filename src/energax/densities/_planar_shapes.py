@@ -15,6 +15,8 @@ from energax._typing import PRNGKey, Scalar
 from energax.densities._base import AbstractDensity
 from energax.spaces import Euclidean
 
+_LAST_TWIST = 8.0
+
 
 class Rings(AbstractDensity):
     """Concentric circles seen through isotropic Gaussian noise, each circle with the same probability.
@@ -45,7 +47,7 @@ class Rings(AbstractDensity):
         # i0e holds exp(-z): the squares combine to (|x| - r)², which neither overflows nor cancels
         bessel = jnp.log(jax.scipy.special.i0e(self.radii * radius / self.scale**2))
         terms = bessel - 0.5 * ((radius - self.radii) / self.scale) ** 2
-        return jax.nn.logsumexp(terms) - math.log(self.radii.size * 2 * math.pi) - 2 * jnp.log(self.scale)
+        return jax.nn.logsumexp(terms) - math.log(self.radii.size * 2 * math.pi) - 2 * jnp.log(jnp.abs(self.scale))
 
     def draw(self, *, key: PRNGKey) -> Float[Array, " 2"]:
         which, turn, noise = jax.random.split(key, 3)
@@ -152,11 +154,11 @@ class Pinwheel(AbstractDensity):
 
     def log_prob(self, x: Float[Array, " 2"]) -> Scalar:
         y = x / self.size
-        angles = self._spokes() + self.rate * jnp.exp(_safe_norm(y))
+        angles = self._spokes() + self._twist(y)
         radial = jnp.cos(angles) * y[0] + jnp.sin(angles) * y[1]
         tangential = jnp.cos(angles) * y[1] - jnp.sin(angles) * y[0]
         squared = ((radial - 1) / self.radial_scale) ** 2 + (tangential / self.tangential_scale) ** 2
-        volume = jnp.log(self.radial_scale * self.tangential_scale * self.size**2)
+        volume = jnp.log(jnp.abs(self.radial_scale * self.tangential_scale) * self.size**2)
         return jax.nn.logsumexp(-0.5 * squared) - volume - math.log(2 * math.pi * self.num_arms)
 
     def draw(self, *, key: PRNGKey) -> Float[Array, " 2"]:
@@ -164,9 +166,13 @@ class Pinwheel(AbstractDensity):
         z = jax.random.normal(noise, (2,), self.size.dtype)
         blob = jnp.stack([1 + self.radial_scale * z[0], self.tangential_scale * z[1]])
         spoke = self._spokes()[jax.random.randint(which, (), 0, self.num_arms)]
-        angle = spoke + self.rate * jnp.exp(_safe_norm(blob))
+        angle = spoke + self._twist(blob)
         cos, sin = jnp.cos(angle), jnp.sin(angle)
         return self.size * jnp.stack([cos * blob[0] - sin * blob[1], sin * blob[0] + cos * blob[1]])
+
+    def _twist(self, y: Float[Array, " 2"]) -> Scalar:
+        # far out the exponential would overflow; a twist that stops growing is as exact, for draws and density share it
+        return self.rate * jnp.exp(jnp.minimum(_safe_norm(y), _LAST_TWIST))
 
     def _spokes(self) -> Float[Array, " k"]:
         return jnp.asarray(2 * np.pi * np.arange(self.num_arms) / self.num_arms, self.size.dtype)
