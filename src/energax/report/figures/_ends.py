@@ -59,7 +59,12 @@ def mode_mass_chart(modes: Sequence[Mapping[str, Any]]) -> Figure:
             body.append(tag("circle", cx=float(plot.x(float(mode["chains"]))), cy=y, r=6.5, class_="ring data"))
     told = [f"{_mode_name(m, k)}: {_masses_told(m)}." for k, m in enumerate(modes, start=1)]
     label = " ".join(["Mass of each mode.", *told])
-    legend = (Key("truth", "truth", "bar"), Key("model", "model", "dot"), Key("data", "share of the chains", "ring"))
+    keys = {
+        "truth": Key("truth", "truth", "bar"),
+        "model": Key("model", "model", "dot"),
+        "chains": Key("data", "share of the chains", "ring"),
+    }
+    legend = tuple(key for name, key in keys.items() if any(is_finite(m.get(name)) for m in modes))
     return Figure("Mass of each mode", drawing(body, height=plot.height, label=label), legend=legend)
 
 

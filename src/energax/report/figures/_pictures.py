@@ -44,7 +44,7 @@ def image_grid(title: str, images: Floats, shape: tuple[int, ...], *, low: float
     height, width = tiles.shape[1:3]
     columns = int(np.clip(150 // (width + 1), 4, 10))
     columns = min(columns, len(tiles))
-    shown = tiles[: columns * max(1, min(10, len(tiles) // columns))]
+    shown = tiles[: columns * max(1, min(10, columns + 2, len(tiles) // columns))]
     sheet = _sheet(_bytes(shown, low, high), columns)
     sheet_height, sheet_width = sheet.shape[:2]
     description = f"{title}: {len(shown)} images of {height} × {width} pixels in rows of {columns}."
@@ -53,7 +53,8 @@ def image_grid(title: str, images: Floats, shape: tuple[int, ...], *, low: float
         f'<img class="pixels" alt="{description}" width="{sheet_width}" height="{sheet_height}" '
         f'style="--w:{sheet_width};--phone:{phone};--desk:{desk}" src="{_png(sheet)}">'
     )
-    outside = float(np.mean((shown < low) | (shown > high)))
+    slack = 1e-5 * (high - low)
+    outside = float(np.mean((shown < low - slack) | (shown > high + slack)))
     note = f"{share(outside)} of these pixels lie outside the data's range and are drawn at its end." if outside else ""
     return Figure(title, picture, note=note)
 
