@@ -73,7 +73,8 @@ def warnings(summary: SummaryLike) -> list[str]:
         out.append(f"Training was disturbed by {noun}{began}. The section on training tells what was seen and done.")
     if made is not None and planned is not None and made < planned:
         out.append(f"Training stopped at step {number(made)} of {number(planned)}.")
-    out.extend(str(sentence) for sentence in (summary.evaluation or {}).get("warnings") or [])
+    said = [str(sentence) for sentence in (summary.evaluation or {}).get("warnings") or []]
+    out.extend(sentence[:1].upper() + sentence[1:] for sentence in said)
     return list(dict.fromkeys(out))
 
 
