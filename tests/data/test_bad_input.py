@@ -48,7 +48,17 @@ def test_unknown_suffix(tmp_path):
 def test_unreadable(tmp_path):
     np.save(tmp_path / "a.npy", np.eye(4))
     (tmp_path / "a.npy").chmod(0)
-    refused(tmp_path / "a.npy", "permission denied")
+    refused(tmp_path / "a.npy", "cannot be read .Permission denied")
+
+
+def test_a_disk_that_fails(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", np.eye(4))
+
+    def fail(*args, **kwargs):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(np, "load", fail)
+    refused(tmp_path / "a.npy", r"cannot be read \(Input/output error\)")
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,11 @@ def test_two_values_are_binary_units(values, dtype):
     assert np.array_equal(data.transform.inverse(taken).reshape(-1, 4, 4), data.train.raw(np.arange(40)))
 
 
+def test_truth_values_are_binary_units():
+    rows = np.random.default_rng(1).integers(0, 2, (50, 6)).astype(bool)
+    assert np.array_equal(from_array(rows).train.array(), from_array(rows.astype(np.uint8)).train.array())
+
+
 def test_constant_columns_of_binary_data_and_images_are_noted(pictures):
     rows = np.random.default_rng(1).integers(0, 2, (50, 6))
     rows[:, 2:4] = 0

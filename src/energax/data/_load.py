@@ -132,8 +132,8 @@ def _read(path: Path, text: str) -> Stored:
             return Stored(parts, str(path.resolve()), tuple(notes), num_levels=256)
         _check_file(path, text)
         parts, notes = _READERS[path.suffix.lower()](path)
-    except PermissionError as error:
-        raise DataError(f"{path} cannot be read: permission denied.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
     return Stored(parts, str(path.resolve()), tuple(notes))
 
 
