@@ -23,7 +23,8 @@ from energax.sampling import Samples
 from energax.spaces import AbstractDiscreteSpace
 from energax.training import read_metrics
 
-_NUM_DRAWS = 2_000
+_NUM_CHAINS = 64
+_NUM_DRAWS = 128 * _NUM_CHAINS
 _NUM_SHOWN = 400
 _NUM_ENERGIES = 2_000
 _GRID = 200
@@ -52,7 +53,7 @@ def summarise(run: Run, *, seed: int | None = None, progress: Progress | None = 
         progress=lambda done, total: tell("log Z", done, total),
     )
     tell("samples", 0, 1)
-    samples = run.draw(_NUM_DRAWS, key=draw_key)
+    samples = run.draw(_NUM_DRAWS, key=draw_key, max_chains=_NUM_CHAINS, thin=5)
     draws = np.asarray(samples.x).reshape(-1, *samples.x.shape[2:])
     quality = evaluation.sample_quality(samples, train, test, observed_space(energy))
     result = {

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import platform
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def environment() -> dict[str, Any]:
 
 def commands(config: Mapping[str, Any], directory: Path) -> list[str]:
     """Shell commands that repeat the run and its evaluation."""
-    parts = [f"energax fit {_quoted(config['data']['source'])}"]
+    parts = [f"energax fit {shlex.quote(config['data']['source'])}"]
     parts.append(f"--binarize {config['data']['binarize'] or 'none'}")
     for kind in ("model", "objective", "kernel"):
         values = dict(config[kind])
@@ -121,15 +122,11 @@ def commands(config: Mapping[str, Any], directory: Path) -> list[str]:
         parts.extend(_flag(name, value) for name, value in values.items() if value is not None)
     parts.extend(_flag(name, value) for name, value in config["training"].items())
     parts.append(f"--seed {config['seed']}")
-    return [" ".join(parts), f"energax evaluate {_quoted(str(directory))}"]
+    return [" ".join(parts), f"energax evaluate {shlex.quote(str(directory))}"]
 
 
 def _flag(name: str, value: Any) -> str:
     return f"--{name.replace('_', '-')} {value}"
-
-
-def _quoted(text: str) -> str:
-    return text if text.replace("-", "").replace("_", "").replace("/", "").replace(".", "").isalnum() else f"'{text}'"
 
 
 def plain(value: Any) -> Any:
