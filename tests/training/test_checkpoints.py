@@ -114,6 +114,33 @@ CALLS = [("os.replace", os, "replace"), ("os.fsync", os, "fsync"), ("arrays", _c
 CALLS += [("manifest", _checkpoints, "write_json"), ("remove", shutil, "rmtree"), ("reserve", _checkpoints, "reserve")]
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """NumPy in the place of Orbax: the tests below repeat many saves, and what they stop is the order of the calls."""
+
+    def write(path, arrays):
+        path.mkdir()
+        np.savez(path / "all.npz", **{name.replace("/", "|"): a for name, a in arrays.items() if name != "state/half"})
+        (path / "half").write_bytes(arrays["state/half"].tobytes())
+
+    def read(path):
+        with np.load(path / "all.npz") as file:
+            arrays = {name.replace("|", "/"): file[name] for name in file.files}
+        half = np.frombuffer((path / "half").read_bytes(), jnp.bfloat16)
+        return {**arrays, "state/half": half}
+
+    monkeypatch.setattr(_checkpoints, "write_arrays", write)
+    monkeypatch.setattr(_checkpoints, "read_arrays", read)
+
+
+@pytest.fixture
+def quick_store(quick, tmp_path):
+    store = Store(tmp_path / "quick")
+    store.save(snapshot(10))
+    store.save(snapshot(20))
+    return store
+
+
 def interrupt(monkeypatch, at: int, error: BaseException) -> list[str]:
     """Raise `error` at call number `at` of any function that changes the disk; the calls made so far."""
     made: list[str] = []
@@ -132,9 +159,9 @@ def interrupt(monkeypatch, at: int, error: BaseException) -> list[str]:
     return made
 
 
-def test_killed_at_any_moment_of_a_save(store, monkeypatch):
+def test_killed_at_any_moment_of_a_save(quick_store, monkeypatch):
     """Before and after every change of the disk: all checkpoints there are whole, and the older one is among them."""
-    at, seen = 0, set()
+    store, at, seen = quick_store, 0, set()
     while True:
         at += 1
         with monkeypatch.context() as patch:
@@ -158,9 +185,9 @@ def test_killed_at_any_moment_of_a_save(store, monkeypatch):
     assert store.steps() == [20, 30]
 
 
-def test_a_disk_that_refuses_at_any_moment(store, monkeypatch):
+def test_a_disk_that_refuses_at_any_moment(quick_store, monkeypatch):
     """One sentence, the reason in it, the older checkpoint whole, nothing left behind."""
-    at, refused = 0, 0
+    store, at, refused = quick_store, 0, 0
     while True:
         at += 1
         with monkeypatch.context() as patch:

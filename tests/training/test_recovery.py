@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from energax import energies, kernels, objectives, spaces, training
 from energax._errors import Diverged
+from energax.training import _archive
 from energax.training._checkpoints import Snapshot
 from energax.training._recovery import Anchors
 
@@ -110,7 +112,7 @@ def test_when_nothing_helps(toy, tmp_path):
     assert f"The last good checkpoint is {tmp_path / 'a' / 'checkpoints' / 'step-00000000'}" in text
     assert "Use a smaller learning rate" in text
     assert "\n" not in text
-    assert training.checkpoints(tmp_path / "a")[0] is None
+    assert training.checkpoints(tmp_path / "a") == {0: None}  # nothing that failed is left for readers
     run = failing(toy, **{**options, "directory": tmp_path / "b"}, throw=False)
     assert run.result == "diverged"
     assert run.message.replace("/b/", "/a/") == text
@@ -194,6 +196,45 @@ def test_a_second_failure_before_anything_proved_good_goes_further_back():
     anchors.start_from(50)
     anchors.returned_to = 50
     assert anchors.choose(80).step == 50
+
+
+def test_the_clock_decides_only_what_survives(toy, same_bytes, tmp_path, monkeypatch):
+    """Checkpoints at other moments in the killed, the continued and the uninterrupted process: the same recovery."""
+    options = {"num_steps": 260, "checkpoint_every": None}
+    wanted = toy.fit(data=Poisoned(toy.data, 231), throw=False, **options)
+    assert [event["back_to"] for event in wanted.events] == [200, 150, 200, None]
+    moments = random.Random(1)
+    monkeypatch.setattr(_archive.Archive, "is_due", lambda self, *, at_anchor: moments.random() < 0.1)
+    kills = 0
+    for step in (215, 200, 170, 205):
+        hook = KillOn(step, recovered=step != 215)
+        try:
+            toy.fit(data=Poisoned(toy.data, 231), directory=tmp_path, hooks=[hook], resume=True, throw=False, **options)
+        except Killed:
+            kills += 1
+    assert kills >= 2
+    end = toy.fit(data=Poisoned(toy.data, 231), directory=tmp_path, resume=True, throw=False, **options)
+    same_bytes(wanted, end)
+
+
+def test_saving_takes_a_twentieth_of_the_time(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(_archive.time, "monotonic", lambda: now[0])
+
+    def save(self, snapshot):
+        now[0] += 0.5
+
+    monkeypatch.setattr(_archive.Store, "save", save)
+    archive = _archive.Archive(tmp_path, keep=3)
+    archive.save(Snapshot(0, {}, {}))
+    due = {at: [] for at in (True, False)}
+    for _ in range(40):
+        now[0] += 1.0
+        for at_anchor, seconds in due.items():
+            if archive.is_due(at_anchor=at_anchor):
+                seconds.append(now[0] - 0.5)
+    assert due[True][0] == 10.0  # 0.5 s are 5 % of 10 s
+    assert due[False][0] == 30.0  # between anchors only so that not more than half a minute is lost
 
 
 def test_recoveries_stay_counted_when_it_goes_further_back(toy):

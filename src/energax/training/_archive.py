@@ -8,7 +8,7 @@ from typing import Any
 
 from energax._errors import RunError
 from energax.training._checkpoints import Snapshot, Store
-from energax.training._metrics import Event, MetricsFile, read_metrics, undo
+from energax.training._metrics import Event, MetricsFile, plain, read_metrics, undo
 from energax.training._recovery import Anchors
 
 _MAX_SHARE_OF_TIME = 0.05
@@ -45,9 +45,9 @@ class Archive:
             provisional: The line belongs to the end of this run only: a longer one continues without it.
         """
         self._length_before = self.log_length() if provisional else None
-        self.history.append(row)
+        self.history.append(plain(row))
         if self._file is not None:
-            self._file.append(row)
+            self._file.append(plain(row))
 
     def write_event(self, event: Event) -> None:
         """Add an event; the rows that it undoes leave the history but not the file."""

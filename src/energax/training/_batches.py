@@ -114,8 +114,9 @@ def as_rows(data: Any) -> Rows:
 
 def _cast(leaf: np.ndarray, dtype: Any) -> np.ndarray:
     if jnp.issubdtype(dtype, jnp.floating):
-        is_real = jnp.issubdtype(leaf.dtype, jnp.floating)
-        return leaf.astype(jax.dtypes.canonicalize_dtype(leaf.dtype) if is_real else dtype, copy=False)
+        # Narrower real numbers stay as they are; wider ones than JAX holds at present would be cut down by it anyway.
+        keeps = jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.itemsize <= jnp.result_type(float).itemsize
+        return leaf.astype(leaf.dtype if keeps else jnp.result_type(float), copy=False)
     out = leaf.astype(dtype, copy=False)
     if leaf.dtype.kind == "f" and not np.array_equal(out, leaf):
         raise SpaceError(

@@ -32,7 +32,13 @@ class Skeleton:
     def __init__(self, tree: PyTree[Any]) -> None:
         leaves, self._treedef = jax.tree.flatten(tree)
         self._static: tuple[Hashable, ...] = tuple(_ARRAY if _is_array(leaf) else leaf for leaf in leaves)
-        self._hash = hash((self._treedef, self._static))
+        try:
+            self._hash = hash((self._treedef, self._static))
+        except TypeError as error:
+            raise ArgumentError(
+                f"A static field of the model, objective or kernel cannot be compared ({error}). Static fields must be "
+                "hashable: tuples instead of lists, and no arrays."
+            ) from None
 
     def __hash__(self) -> int:
         return self._hash

@@ -208,6 +208,8 @@ class Loop:
         self._record(alarm, f"Gave up: {why}", None)
         good = self.archive.anchors.choose(alarm.began)
         where = self.archive.save_good(good)
+        # What is left of the run is what can be trusted: readers of the directory take its last checkpoint.
+        self.archive.drop_after(good.step)
         self._load(good, "The snapshot")
         raise Diverged(f"Training failed at step {alarm.began}: {alarm.message} {why}{where} {_ADVICE[alarm.kind]}")
 

@@ -55,7 +55,7 @@ class MetricsFile:
         Raises:
             RunError: The disk is full or not writable.
         """
-        line = json.dumps({key: _plain(value) for key, value in record.items()}) + "\n"
+        line = json.dumps(record, allow_nan=False) + "\n"
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(line)
@@ -82,9 +82,12 @@ class MetricsFile:
             raise RunError(f"{self.path} could not be cut back: {error.strerror or error}.") from error
 
 
-def _plain(value: Any) -> Any:
-    # JSON has no NaN; the event that follows says what was not finite and since when.
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with None in the place of values that are not finite.
+
+    JSON has no NaN; the event that follows says what was not finite and since when.
+    """
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
 def read_metrics(path: Path | str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
