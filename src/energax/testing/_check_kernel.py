@@ -185,8 +185,10 @@ def _nonfinite(case: KernelCase) -> None:
 def _stored(case: KernelCase) -> None:
     final = jax.tree.map(lambda leaf: leaf[0], case.walked[0])
     kernel, state = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), (case.kernel, final))
+    before = len(case.traces)
     one, two = (case.step(k, case.moved, s, case.keys[0]) for k, s in ((case.kernel, final), (kernel, state)))
     require(same_bits(one, two), "a state that was stored and restored goes on differently.")
+    require(len(case.traces) == before, "a state that was stored and restored compiles anew: leaves of weak type?")
 
 
 def _exact_start(case: KernelCase) -> bool | None:

@@ -1,0 +1,74 @@
+"""The public contract of kernels, over a table of all of them and energies that they fit."""
+
+import jax
+import pytest
+
+from energax import energies, kernels, testing
+from energax.densities import Gaussian
+from energax.kernels import HMC, MALA, ULA, BlockGibbs, HeatBath, RandomWalk
+from energax.testing import references
+
+CLAUSES = (
+    "declarations",
+    "state",
+    "jit",
+    "vmap",
+    "one_trace",
+    "dtypes",
+    "refresh",
+    "keys",
+    "info",
+    "inside",
+    "nonfinite",
+    "stored",
+    "exact_start",
+)
+TABLE = {
+    "rwm-well": (RandomWalk(0.8), references.tilted_double_well),
+    "rwm-angle": (RandomWalk(0.8), references.tilted_angle),
+    "ula-well": (ULA(0.02), references.tilted_double_well),
+    "mala-mixture": (MALA(0.3), references.skewed_mixture),
+    "mala-box": (MALA(0.2), references.tilted_box),
+    "hmc-well": (HMC(0.2, num_leapfrog=3), references.tilted_double_well),
+    "heat-bath-categorical": (HeatBath(), references.skewed_categorical),
+    "heat-bath-rbm": (HeatBath("random"), references.asymmetric_rbm),
+    "block-gibbs-ising": (BlockGibbs(), references.asymmetric_ising),
+    "block-gibbs-rbm": (BlockGibbs(), references.asymmetric_rbm),
+}
+
+
+def test_the_table_has_every_kernel():
+    public = {getattr(kernels, name) for name in kernels.__all__}
+    concrete = {c for c in public if isinstance(c, type) and issubclass(c, kernels.AbstractKernel)} - {
+        kernels.AbstractKernel,
+        kernels.AbstractStepSizeKernel,
+    }
+    assert {type(kernel) for kernel, _ in TABLE.values()} == concrete
+
+
+@pytest.mark.parametrize("row", TABLE)
+def test_contract(row, key):
+    kernel, make = TABLE[row]
+    reference = make()
+    draw_key, check_key = jax.random.split(key)
+    draws = reference.draw(key=draw_key, num=8_000)
+    checked = testing.check_kernel(kernel, reference.energy, exact_draws=draws, key=check_key)
+    assert checked == (CLAUSES if kernel.exact else CLAUSES[:-1])
+
+
+@pytest.mark.parametrize("row", ["mala-box", "block-gibbs-rbm"])
+def test_contract_in_float64(row, key):
+    kernel, make = TABLE[row]
+    with jax.enable_x64(True):
+        kernel = kernel.with_step_size(kernel.step_size.astype(float)) if row == "mala-box" else kernel
+        assert "nonfinite" in testing.check_kernel(kernel, make().energy, tolerance=1e-12, key=key)
+
+
+def test_refuses_what_is_no_kernel(key):
+    with pytest.raises(ValueError, match="needs a kernel, got function"):
+        testing.check_kernel(lambda x: x, Gaussian(jax.numpy.zeros(2)), key=key)
+
+
+def test_refuses_a_kernel_that_does_not_fit(key):
+    with pytest.raises(TypeError, match="MALA needs a score"):
+        testing.check_kernel(MALA(0.1), energies.Ising(3), key=key)

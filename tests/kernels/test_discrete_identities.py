@@ -1,0 +1,103 @@
+"""Transition matrices of the discrete kernels in float64, from the proposals that `step` draws from."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from energax import exact, testing
+from energax.densities import IndependentSites
+from energax.energies import RBM, Clamped, Interpolated, Ising, Sum, Tempered, energy
+from energax.kernels import BlockGibbs, HeatBath
+from energax.spaces import Binary, Categorical
+from energax.testing import references
+
+
+def _rbm(num_visible: int, num_hidden: int, seed: int) -> RBM:
+    """A machine with strong weights and biases without symmetry."""
+    keys = jax.random.split(jax.random.key(seed), 3)
+    shapes = ((num_visible, num_hidden), (num_visible,), (num_hidden,))
+    return RBM.from_parameters(*(jax.random.normal(k, shape) for k, shape in zip(keys, shapes, strict=True)))
+
+
+def _ising(*shape: int) -> Ising:
+    return Ising(shape, coupling=0.4, field=jnp.sin(jnp.arange(np.prod(shape)) + 1.0).reshape(shape))
+
+
+def _product(num_visible: int) -> IndependentSites:
+    return IndependentSites(Binary(num_visible), jnp.cos(jnp.arange(num_visible) + 0.5))
+
+
+def _free(params, x):
+    return jnp.sum(params * x * jnp.roll(x, 1)) - jnp.sum(jnp.cos(x))
+
+
+MASK = np.array([False, True, False, False])
+WITH_BLOCKS = {
+    "ising 2x2": lambda: _ising(2, 2),
+    "ising 2x3": lambda: _ising(2, 3),
+    "ising ring 5": lambda: _ising(5),
+    "tempered ising": lambda: Tempered(_ising(2, 2), 1.7),
+    "sum of isings": lambda: Sum((_ising(2, 2), Tempered(_ising(2, 2), -0.3))),
+    "rbm": lambda: _rbm(4, 3, 0),
+    "tempered rbm": lambda: Tempered(_rbm(4, 3, 0), 0.6),
+    "from a product law to an rbm": lambda: Interpolated(_product(4), _rbm(4, 3, 0), 0.7),
+    "from an rbm to a product law": lambda: Interpolated(_rbm(4, 3, 0), _product(4), 0.7),
+    "between two rbms": lambda: Interpolated(_rbm(3, 2, 1), _rbm(3, 2, 2), 0.35),
+    "between rbms of two sizes": lambda: Interpolated(_rbm(3, 1, 1), _rbm(3, 3, 2), 0.35),
+    "clamped rbm": lambda: Clamped(_rbm(4, 3, 0), MASK, jnp.ones(4, jnp.int8)),
+}
+WITH_SITES = {
+    "ising 2x3": lambda: _ising(2, 3),
+    "ising 3x2": lambda: _ising(3, 2),
+    "clamped ising": lambda: Clamped(_ising(2, 2), MASK.reshape(2, 2), jnp.ones((2, 2), jnp.int8)),
+    "marginal of an rbm": lambda: _rbm(4, 3, 0),
+    "three values": lambda: references.skewed_categorical().energy,
+    "a plain function": lambda: energy(_free, jnp.array([0.3, -0.2, 0.5]), space=Categorical(3, num_categories=3)),
+}
+
+
+@pytest.mark.parametrize("name", WITH_BLOCKS)
+def test_block_gibbs_leaves_the_law_invariant(name):
+    assert testing.assert_invariant(BlockGibbs(), WITH_BLOCKS[name]()) <= 1e-14
+
+
+@pytest.mark.parametrize("scan", ["sweep", "random"])
+@pytest.mark.parametrize("name", WITH_SITES)
+def test_heat_bath_leaves_the_law_invariant(name, scan):
+    assert testing.assert_invariant(HeatBath(scan), WITH_SITES[name]()) <= 1e-14
+
+
+def test_a_random_scan_is_reversible_and_a_sweep_is_not():
+    ising = _ising(2, 2)
+    law = np.exp(exact.log_probs(ising, dtype=np.float64)[1])
+    flows = [law[:, None] * testing.transition_matrix(HeatBath(scan), ising) for scan in ("random", "sweep")]
+    asymmetry = [np.abs(flow - flow.T).max() for flow in flows]
+    assert asymmetry[0] < 1e-16
+    assert asymmetry[1] > 1e-3
+
+
+def test_observed_law_of_interpolated_machines_has_the_right_ends():
+    """At t = 0 and 1 the law over the visible units, hidden ones summed out, is that of one machine alone."""
+    a, b = _rbm(3, 2, 1), _rbm(3, 3, 2)
+    for t, end in ((0.0, a), (1.0, b)):
+        _, between = exact.log_probs(Interpolated(a, b, t), dtype=np.float64)
+        _, alone = exact.log_probs(end, dtype=np.float64)
+        np.testing.assert_allclose(between, alone, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "model"),
+    [
+        (HeatBath(), lambda: _ising(2, 2)),
+        (HeatBath("random"), lambda: _ising(2, 2)),
+        (HeatBath(), lambda: references.skewed_categorical().energy),
+        (BlockGibbs(), lambda: _ising(2, 3)),
+        (BlockGibbs(), lambda: _rbm(4, 3, 0)),
+        (BlockGibbs(), lambda: Interpolated(_rbm(3, 2, 1), _rbm(3, 3, 2), 0.35)),
+    ],
+    ids=["sweep", "random scan", "three values", "colours", "rbm", "two rbms"],
+)
+def test_step_does_what_the_matrix_says(kernel, model, key):
+    """20,000 steps from one configuration: a change of all probabilities by 7 % or so of their size is visible."""
+    testing.assert_transitions(kernel, model(), start=5, key=key)

@@ -1,0 +1,363 @@
+"""Kernels with one planted defect each, caught by the assertions that pass for the right kernels."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from energax import testing
+from energax.energies import blocks
+from energax.kernels import HMC, MALA, ULA, AbstractStepSizeKernel, BlockGibbs, HeatBath, RandomWalk, StepInfo
+from energax.kernels._block_gibbs import BlockGibbsState
+from energax.kernels._heat_bath import HeatBathState
+from energax.kernels._langevin import LangevinState, fold_state, langevin_state
+from energax.kernels._metropolis import metropolis, select
+from energax.kernels._rwm import NormalProposal, RandomWalkState
+from energax.testing import references
+
+# -- defects of the law -----------------------------------------------------------------------------------------------
+
+
+class NoProposalRatio(MALA):
+    def log_ratio(self, old, new):
+        return old.value - new.value
+
+
+class ForwardProposalTwice(MALA):
+    def log_ratio(self, old, new):
+        forward = self.proposal(old).log_prob(new.x)
+        return old.value - new.value + forward - forward
+
+
+class ScaledNoise(NormalProposal):
+    """Draws with another scale than the one that `log_prob` knows of."""
+
+    factor: float = eqx.field(static=True, default=1.0)
+
+    def draw(self, *, key):
+        return NormalProposal(self.mean, self.factor * self.scale).draw(key=key)
+
+
+class HalvedNoise(MALA):
+    def proposal(self, state):
+        law = MALA(self.step_size).proposal(state)
+        return ScaledNoise(law.mean, law.scale, 0.5)
+
+
+class NoiseTenPerCentTooLarge(MALA):
+    def proposal(self, state):
+        law = MALA(self.step_size).proposal(state)
+        return ScaledNoise(law.mean, law.scale, 1.1)
+
+
+class SwappedSign(RandomWalk):
+    def step(self, energy, state, *, key):
+        draw_key, accept_key = jax.random.split(key)
+        y = energy.space.fold(self.proposal(state.x).draw(key=draw_key))
+        info = metropolis(energy(y) - state.value, energy(y), key=accept_key)
+        return select(info.accepted, RandomWalkState(y, energy(y)), state), info
+
+
+class ValueOfTheFirstConfiguration(RandomWalk):
+    """A stale cache: the energy in the state is never replaced."""
+
+    def step(self, energy, state, *, key):
+        new, info = RandomWalk(self.step_size).step(energy, state, key=key)
+        return RandomWalkState(new.x, state.value), info
+
+
+class CutOffAtTheWalls(RandomWalk):
+    def step(self, energy, state, *, key):
+        draw_key, accept_key = jax.random.split(key)
+        y = jnp.clip(self.proposal(state.x).draw(key=draw_key), energy.space.lower, energy.space.upper)
+        info = metropolis(state.value - energy(y), energy(y), key=accept_key)
+        return select(info.accepted, RandomWalkState(y, energy(y)), state), info
+
+
+class NoMomentumTerm(HMC):
+    def step(self, energy, state, *, key):
+        momentum_key, accept_key = jax.random.split(key)
+        new, _ = self.trajectory(energy, state, jax.random.normal(momentum_key, state.x.shape))
+        info = metropolis(state.value - new.value, new.value, key=accept_key)
+        return select(info.accepted, new, state), info
+
+
+class WholeFirstKick(HMC):
+    """Symplectic Euler instead of leapfrog: preserves volume, but is not reversible."""
+
+    def trajectory(self, energy, state, momentum):
+        def one(_, carry):
+            here, p = carry
+            p = p + self.step_size * here.score
+            return langevin_state(energy, here.x + self.step_size * p), p
+
+        return jax.lax.fori_loop(0, self.num_leapfrog, one, (state, momentum))
+
+
+class LastSiteForgotten(HeatBath):
+    """Off by one: leaves the law invariant, so that only the transitions themselves tell."""
+
+    def step(self, energy, state, *, key):
+        def update(site, x):
+            value = self.proposal(energy, x, site).draw(key=jax.random.fold_in(key, site))
+            return x.reshape(-1).at[site].set(value.astype(x.dtype)).reshape(x.shape)
+
+        x = jax.lax.fori_loop(0, state.x.size - 1, update, state.x)
+        return HeatBathState(x), StepInfo.unless_nan(jnp.ones((), bool))
+
+
+class OneKeyForAllSites(HeatBath):
+    def step(self, energy, state, *, key):
+        def update(site, x):
+            value = self.proposal(energy, x, site).draw(key=key)
+            return x.reshape(-1).at[site].set(value.astype(x.dtype)).reshape(x.shape)
+
+        return HeatBathState(jax.lax.fori_loop(0, state.x.size, update, state.x)), StepInfo.unless_nan(
+            jnp.ones((), bool)
+        )
+
+
+class StaleHidden(BlockGibbs):
+    """The visible units are drawn given the hidden ones of the step before, which at first are none at all."""
+
+    def step(self, energy, state, *, key):
+        new, info = BlockGibbs().step(energy, state, key=key)
+        whole = {"visible": state.x, **state.hidden}
+        law = self.proposals(energy, whole, blocks(energy)[1])["visible"]
+        return BlockGibbsState(law.draw(state.x, key=jax.random.fold_in(key, 1)), new.hidden), info
+
+
+class AllColoursAtOnce(BlockGibbs):
+    def step(self, energy, state, *, key):
+        x = state.x
+        for block in blocks(energy):
+            law = self.proposals(energy, state.x, block)[None]
+            x = law.draw(x, key=jax.random.fold_in(key, jnp.sum(block.mask)))
+        return BlockGibbsState(x, None), StepInfo.unless_nan(jnp.ones((), bool))
+
+
+class ColdVisible(BlockGibbs):
+    """The conditional law of the visible units has twice the logits."""
+
+    def proposals(self, energy, whole, block):
+        laws = BlockGibbs().proposals(energy, whole, block)
+        return {n: eqx.tree_at(lambda p: p.logits, p, p.logits * (2 if n == "visible" else 1)) for n, p in laws.items()}
+
+
+def exact_start(kernel, reference, key):
+    testing.assert_exact_start(kernel, reference, key=key)
+
+
+def transitions(kernel, reference, key):
+    testing.assert_transitions(kernel, reference.energy, start=5, key=key)
+
+
+def matrix(kernel, reference, key):
+    testing.assert_invariant(kernel, reference.energy)
+
+
+def balance(kernel, reference, key):
+    testing.assert_detailed_balance(kernel, reference.energy, *jax.random.normal(key, (2, 50, 2)))
+
+
+WRONG_LAW = [
+    (NoProposalRatio(0.25), references.skewed_mixture, exact_start),
+    (NoProposalRatio(0.25), references.skewed_mixture, balance),
+    (ForwardProposalTwice(0.25), references.skewed_mixture, balance),
+    (HalvedNoise(0.25), references.skewed_mixture, exact_start),
+    (NoiseTenPerCentTooLarge(0.25), references.correlated_gaussian, exact_start),
+    (SwappedSign(0.8), references.tilted_double_well, exact_start),
+    (ValueOfTheFirstConfiguration(0.8), references.tilted_double_well, exact_start),
+    (CutOffAtTheWalls(0.8), references.tilted_box, exact_start),
+    (NoMomentumTerm(0.35, num_leapfrog=4), references.tilted_double_well, exact_start),
+    (WholeFirstKick(0.35, num_leapfrog=4), references.tilted_double_well, exact_start),
+    (LastSiteForgotten(), references.skewed_categorical, transitions),
+    (OneKeyForAllSites(), references.asymmetric_ising, exact_start),
+    (StaleHidden(), references.asymmetric_rbm, transitions),
+    (AllColoursAtOnce(), references.asymmetric_ising, exact_start),
+    (ColdVisible(), references.asymmetric_rbm, matrix),
+    (ColdVisible(), references.asymmetric_rbm, exact_start),
+]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "make", "check"), WRONG_LAW, ids=[f"{type(k).__name__}-{c.__name__}" for k, _, c in WRONG_LAW]
+)
+def test_a_wrong_law_is_seen(kernel, make, check, key):
+    with pytest.raises(AssertionError, match=r"smallest visible|allowed"):
+        check(kernel, make(), key)
+
+
+# -- broken promises: one for each clause of the contract ------------------------------------------------------------
+
+
+class Declares(MALA):
+    @property
+    def needs(self):
+        return {"score"}
+
+
+class Normalises(MALA):
+    """`init` moves the configuration."""
+
+    def init(self, energy, x, *, key):
+        return langevin_state(energy, 0.5 * x)
+
+
+class LooksAtTracers(MALA):
+    def step(self, energy, state, *, key):
+        size = self.step_size if isinstance(key, jax.core.Tracer) else 2 * self.step_size
+        return MALA(size).step(energy, state, key=key)
+
+
+@jax.custom_batching.custom_vmap
+def _twice_in_batches(x):
+    return x
+
+
+@_twice_in_batches.def_vmap
+def _(axis_size, in_batched, x):
+    return 2 * x, in_batched[0]
+
+
+class BatchDependent(MALA):
+    def step(self, energy, state, *, key):
+        new, info = MALA(self.step_size).step(energy, state, key=key)
+        return eqx.tree_at(lambda s: s.x, new, _twice_in_batches(new.x)), info
+
+
+class StaticStepSize(AbstractStepSizeKernel):
+    """A step size that is no leaf, so that a new one compiles anew."""
+
+    step_size: float = eqx.field(static=True, default=0.1)
+    exact = needs = target_accept_prob = None  # replaced below
+
+    def init(self, energy, x, *, key):
+        return langevin_state(energy, x)
+
+    def refresh(self, energy, state):
+        return langevin_state(energy, state.x)
+
+    def step(self, energy, state, *, key):
+        return MALA(self.step_size).step(energy, state, key=key)
+
+    def with_step_size(self, step_size):
+        return StaticStepSize(float(step_size))
+
+
+for _name in ("exact", "needs", "target_accept_prob"):
+    setattr(StaticStepSize, _name, getattr(MALA, _name))
+StaticStepSize.__abstractmethods__ = frozenset()
+
+
+class AlwaysDouble(MALA):
+    def step(self, energy, state, *, key):
+        new, info = MALA(self.step_size).step(energy, state, key=key)
+        return eqx.tree_at(lambda s: s.x, new, new.x * jnp.ones((), jnp.result_type(float))), info
+
+
+class ForgetsToRefresh(MALA):
+    def refresh(self, energy, state):
+        return state
+
+
+class OwnRandomness(MALA):
+    def step(self, energy, state, *, key):
+        return MALA(self.step_size).step(energy, state, key=jax.random.key(np.random.default_rng().integers(2**31)))
+
+
+class IgnoresItsKey(MALA):
+    def step(self, energy, state, *, key):
+        return MALA(self.step_size).step(energy, state, key=jax.random.key(0))
+
+
+class MovesWhenRejected(MALA):
+    def step(self, energy, state, *, key):
+        new, info = MALA(self.step_size).step(energy, state, key=key)
+        return eqx.tree_at(lambda s: s.x, new, new.x + 1e-6), info
+
+
+class StaysInTheCoveringSpace(MALA):
+    def step(self, energy, state, *, key):
+        new = langevin_state(energy, self.proposal(state).draw(key=key))
+        info = metropolis(self.log_ratio(state, new), new.value, key=key)
+        return select(info.accepted, new, state), info
+
+
+class AcceptsNaN(MALA):
+    def step(self, energy, state, *, key):
+        new = langevin_state(energy, self.proposal(state).draw(key=key))
+        info = metropolis(jnp.nan_to_num(self.log_ratio(state, new)), jnp.nan_to_num(new.value), key=key)
+        return select(info.accepted, fold_state(energy, new), state), info
+
+
+class CountsNothing(MALA):
+    def step(self, energy, state, *, key):
+        new, info = MALA(self.step_size).step(energy, state, key=key)
+        return new, StepInfo(info.accept_prob, info.accepted, jnp.ones((), bool))
+
+
+class TextState(LangevinState):
+    note: object = None
+
+
+class TextInState(MALA):
+    def init(self, energy, x, *, key):
+        state = langevin_state(energy, x)
+        return TextState(state.x, state.value, state.score, "a leaf")
+
+
+class CountingState(LangevinState):
+    count: object = None
+
+
+class WeakCounter(MALA):
+    """A leaf of weak type, which no file keeps: a restored state compiles anew."""
+
+    def init(self, energy, x, *, key):
+        state = langevin_state(energy, x)
+        return CountingState(state.x, state.value, state.score, jnp.add(0.0, 1.0))
+
+    def refresh(self, energy, state):
+        new = langevin_state(energy, state.x)
+        return CountingState(new.x, new.value, new.score, state.count)
+
+    def step(self, energy, state, *, key):
+        new, info = MALA(self.step_size).step(energy, LangevinState(state.x, state.value, state.score), key=key)
+        return CountingState(new.x, new.value, new.score, state.count + 1.0), info
+
+
+class ClaimsToBeExact(ULA):
+    @property
+    def exact(self):
+        return True
+
+
+BROKEN_PROMISES = [
+    (Declares(0.1), "declarations"),
+    (Normalises(0.1), "state"),
+    (TextInState(0.1), "state"),
+    (LooksAtTracers(0.1), "jit"),
+    (BatchDependent(0.1), "vmap"),
+    (StaticStepSize(0.1), "one_trace"),
+    (AlwaysDouble(0.1), "dtypes"),
+    (ForgetsToRefresh(0.1), "refresh"),
+    (OwnRandomness(0.1), "jit|keys"),
+    (IgnoresItsKey(0.1), "keys"),
+    (MovesWhenRejected(0.1), "info"),
+    (StaysInTheCoveringSpace(0.5), "inside"),
+    (AcceptsNaN(0.1), "nonfinite"),
+    (CountsNothing(0.1), "nonfinite"),
+    (WeakCounter(0.1), "stored"),
+    (ClaimsToBeExact(0.5), "exact_start"),
+]
+
+
+@pytest.mark.parametrize(("kernel", "clause"), BROKEN_PROMISES, ids=[type(k).__name__ for k, _ in BROKEN_PROMISES])
+def test_a_broken_promise_is_seen(kernel, clause, key):
+    box = references.tilted_box()
+    draw_key, check_key = jax.random.split(key)
+    draws = box.draw(key=draw_key, num=8_000) if clause == "exact_start" else None
+    with pytest.raises(AssertionError, match=f"breaks `({clause})`"):
+        testing.check_kernel(kernel, box.energy, exact_draws=draws, key=check_key)
