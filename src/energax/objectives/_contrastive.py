@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,6 +12,7 @@ from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, marginal, observed_space
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
 from energax.objectives._base import AbstractObjective, Metrics, frozen
+from energax.sampling import run_steps
 
 _NUM_WATCHED = 128
 
@@ -189,19 +188,7 @@ def run_chains(
         The ends, and metrics: mean `accept_prob`, `num_nonfinite` proposals, and `step_size` where there is one.
     """
     moved = frozen(target(energy, kernel))
-
-    def chain(x: Configuration, key: PRNGKey) -> tuple[Configuration, Array, Array]:
-        def step(i: Array, carry: Any) -> Any:
-            state, accepts, bad = carry
-            state, info = kernel.step(moved, state, key=jax.random.fold_in(key, i))
-            return state, accepts + info.accept_prob / num_steps, bad + (~info.is_finite).astype(bad.dtype)
-
-        state = kernel.init(moved, x, key=jax.random.fold_in(key, num_steps))
-        zeros = (jnp.zeros(()), jnp.zeros((), jnp.int32))
-        state, accepts, bad = jax.lax.fori_loop(0, num_steps, step, (state, *zeros))
-        return state.x, accepts, bad
-
-    ends, accepts, bad = jax.vmap(chain)(x, keys)
+    ends, accepts, bad = jax.vmap(lambda x, key: run_steps(moved, kernel, x, num_steps, key=key))(x, keys)
     metrics = {"accept_prob": jnp.mean(accepts), "num_nonfinite": jnp.sum(bad)}
     if isinstance(kernel, AbstractStepSizeKernel):
         metrics["step_size"] = kernel.step_size

@@ -5,20 +5,26 @@ from energax.sampling._accumulators import Mean as Mean
 from energax.sampling._adaptation import StepSizeAdaptation as StepSizeAdaptation
 from energax.sampling._anneal import Work as Work
 from energax.sampling._anneal import anneal as anneal
-from energax.sampling._anneal import schedule as schedule
+from energax.sampling._replica_exchange import ReplicaSamples as ReplicaSamples
+from energax.sampling._replica_exchange import replica_exchange as replica_exchange
 from energax.sampling._resampling import RESAMPLERS as RESAMPLERS
 from energax.sampling._sample import sample as sample
-from energax.sampling._sample import starts as starts
 from energax.sampling._samples import Samples as Samples
+from energax.sampling._schedule import schedule as schedule
+from energax.sampling._starts import starts as starts
+from energax.sampling._steps import run_steps as run_steps
 
 __all__ = [
     "RESAMPLERS",
     "AbstractAccumulator",
     "Mean",
+    "ReplicaSamples",
     "Samples",
     "StepSizeAdaptation",
     "Work",
     "anneal",
+    "replica_exchange",
+    "run_steps",
     "sample",
     "schedule",
     "starts",
