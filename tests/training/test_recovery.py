@@ -54,6 +54,22 @@ def test_how_it_is_saved_does_not_change_what_it_goes_back_to(toy, same_bytes, t
     same_bytes(failing(toy), failing(toy, directory=tmp_path))
 
 
+def test_what_failed_is_not_left_on_the_disk(toy, tmp_path):
+    """Else a later process could take a snapshot of the failed branch for one of the branch that replaced it."""
+    seen = []
+
+    class Look:
+        def on_log(self, step, metrics):
+            seen.append((step, metrics["learning_rate_scale"], sorted(training.checkpoints(tmp_path))))
+
+    failing(toy, directory=tmp_path, checkpoint_every=10, hooks=[Look()])
+    failed = [(step, found) for step, scale, found in seen if scale == 1.0]
+    after = [(step, found) for step, scale, found in seen if scale < 1.0]
+    assert failed[-1][1][-1] == 30
+    assert after[0] == (1, [0])
+    assert all(max(found) <= step for step, found in after)
+
+
 class Killed(BaseException):
     """Stands for SIGKILL: nothing catches it on the way."""
 
