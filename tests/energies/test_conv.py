@@ -24,6 +24,24 @@ def test_both_formulations_agree(stride: int, size: tuple[int, int], key: jax.Ar
         np.testing.assert_allclose(paths[0], paths[1], atol=1e-13)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradients_of_both_formulations_agree(stride: int, key: jax.Array) -> None:
+    with jax.enable_x64(True):
+        keys = jax.random.split(key, 2)
+        x, weight = jax.random.normal(keys[0], (6, 5, 2)), jax.random.normal(keys[1], (18, 3))
+
+        @jax.jit
+        def gradients(x: jax.Array, weight: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
+            def loss(x: jax.Array, weight: jax.Array, formulation: str) -> jax.Array:
+                return jnp.sum(jnp.sin(strided_convolution(x, weight, stride, formulation=formulation)))
+
+            return [jax.grad(loss, (0, 1))(x, weight, f) for f in ("patches", "xla")]
+
+        patches, xla = gradients(x, weight)
+        for a, b in zip(patches, xla, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-13)
+
+
 def test_one_filter_by_hand() -> None:
     x = jnp.arange(9.0).reshape(3, 3, 1)
     centre = jnp.zeros((9, 1)).at[4].set(1.0)

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from energax._errors import ArgumentError, SpaceError
+from energax._errors import ArgumentError, KernelMismatch, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities._base import AbstractDensity
 from energax.energies import FREE, Block, blocks, conditional_logits, conditional_logits_at
-from energax.spaces import AbstractDiscreteSpace, AbstractSpace, Binary
+from energax.spaces import AbstractDiscreteSpace, AbstractSpace, Binary, Product
 
 
 class IndependentSites(AbstractDensity):
@@ -88,3 +88,17 @@ def _(energy: IndependentSites, x: Array, site: Array) -> Float[Array, "..."]:
 def _(energy: IndependentSites) -> tuple[Block, ...]:
     del energy
     return FREE
+
+
+@conditional_logits.register
+def _(energy: Uniform, x: Configuration, part: str | None = None) -> Float[Array, "..."]:
+    del x
+    space = energy.space.parts[part] if isinstance(energy.space, Product) and part is not None else energy.space
+    if not isinstance(space, AbstractDiscreteSpace):
+        raise KernelMismatch(f"Conditional logits need discrete sites, but space={space}.")
+    return jnp.zeros(space.logits_shape)
+
+
+@blocks.register
+def _(energy: Uniform) -> tuple[Block, ...]:
+    return FREE if energy.space.is_discrete else ()

@@ -104,8 +104,9 @@ class Box(AbstractArraySpace):
         width = self.upper - self.lower
         phase = jnp.mod(x - self.lower, 2 * width)
         folded = self.lower + jnp.where(phase > width, 2 * width - phase, phase)
-        # The sum may round past the wall.
-        return jnp.where(folded > self.upper, self.upper, folded)
+        # Points inside keep every bit; elsewhere the sum may round past the wall.
+        inside = (x >= self.lower) & (x <= self.upper)
+        return jnp.where(inside, x, jnp.minimum(folded, self.upper))
 
     def initial(self, *, key: PRNGKey) -> Array:
         return jax.random.uniform(key, self.shape, minval=self.lower, maxval=self.upper)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 import equinox as eqx
@@ -13,6 +13,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, PyTree
 
+from energax._errors import ArgumentError, nearest
 from energax._typing import PRNGKey
 from energax.spaces import AbstractDiscreteSpace, AbstractSpace, Box, Euclidean, Product, Torus
 
@@ -35,6 +36,17 @@ class Clause(NamedTuple):
 
     name: str
     check: Callable[[Any], bool | None]
+
+
+def chosen(clauses: Sequence[Clause], names: Collection[str] | None) -> list[Clause]:
+    """The clauses with the given names, all of them where `names` is None."""
+    if names is None:
+        return list(clauses)
+    known = {clause.name for clause in clauses}
+    for name in names:
+        if name not in known:
+            raise ArgumentError(f"There is no clause {name!r}. {nearest(name, known)}")
+    return [clause for clause in clauses if clause.name in names]
 
 
 def run_clauses(subject: object, clauses: Sequence[Clause], case: Any) -> tuple[str, ...]:
