@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from energax._errors import NotTractable, SpaceError
 from energax._typing import Configuration, Scalar
@@ -30,7 +31,9 @@ class AbstractPath(eqx.Module):
 
     def value(self, t: Scalar, x: Configuration) -> Scalar:
         """The observed energy E_t(x), hidden parts summed out."""
-        return marginal(self.at(t))(x)
+        value = marginal(self.at(t))(x)
+        # At t = 0 the target has no say, not even by an infinite energy (0 · ∞ would be NaN).
+        return jnp.where(jnp.asarray(t) == 0, self.start(x).astype(value.dtype), value)
 
 
 class Geometric(AbstractPath):
