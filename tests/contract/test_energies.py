@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from energax import densities, energies
-from energax.densities import Gaussian, IndependentSites, Uniform
+from energax.densities import IndependentSites, Uniform
 from energax.energies import RBM, AbstractEnergy, Clamped, Conditional, Interpolated, Ising, Marginal, Sum, Tempered
 from energax.spaces import Binary, Box, Categorical, Product, Spins
 from energax.testing import check_energy, references
@@ -63,15 +63,12 @@ OTHERS = {
     "two-moons": lambda: densities.planar("two-moons"),
     "checkerboard": lambda: densities.planar("checkerboard"),
     "Tempered RBM": lambda: Tempered(rbm(), 0.6),
-    "Tempered marginal": lambda: Tempered(Marginal(rbm()), 0.6),
     "Marginal over the hidden units": lambda: Marginal(rbm(), keep="hidden"),
     "Sum": lambda: Sum((ising(), Tempered(ising(), 0.4))),
     "Bernoulli to RBM": lambda: Interpolated(bernoulli(), rbm(), 0.3),
     "RBM to RBM": lambda: Interpolated(rbm(), rbm(2), 0.3),
-    "Gaussian to mixture": lambda: Interpolated(Gaussian(jnp.zeros(2)), references.skewed_mixture().energy, 0.7),
     "Clamped Ising": lambda: Clamped(ising(), np.arange(12).reshape(3, 4) % 3 == 0, jnp.ones((3, 4), jnp.int8)),
     "Clamped RBM": lambda: Clamped(rbm(), np.arange(4) == 1, jnp.ones(4, jnp.int8)),
-    "Clamped Gaussian": lambda: Clamped(references.correlated_gaussian().energy, np.arange(3) == 1, jnp.full(3, 0.5)),
     "Equinox module": lambda: energies.energy(eqx.nn.MLP(2, "scalar", 8, 1, key=KEY), space=Box(2)),
     "joint with a label": joint,
     "given the label": lambda: Conditional(joint(), "label").given(jnp.asarray(2, jnp.int8)),

@@ -93,7 +93,11 @@ def test_parameters_get_a_definite_dtype():
             "two-valued",
         ),
         (lambda: log_normalizer(DoubleWell(2)), NotTractable, "No closed form of log Z is known for DoubleWell"),
-        (lambda: exact_draw(DoubleWell(2), key=jax.random.key(0)), NotTractable, "No exact sampler is known for DoubleWell"),
+        (
+            lambda: exact_draw(DoubleWell(2), key=jax.random.key(0)),
+            NotTractable,
+            "No exact sampler is known for DoubleWell",
+        ),
         (lambda: Marginal(Ising(3)), NotTractable, "no hidden part"),
         (lambda: Marginal(RBM(2, 2, key=jax.random.key(0)), keep="both"), NotTractable, "no closed form"),
         (lambda: Ising((1, 4)), ArgumentError, "length 2 or more"),

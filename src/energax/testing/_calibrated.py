@@ -45,7 +45,7 @@ def required_draws(delta: float, sigma: float, *, false_alarm: float = FALSE_ALA
     Example:
         >>> from energax import testing
         >>> testing.required_draws(0.05, 1.0)
-        25484
+        25485
     """
     if not (delta > 0 and sigma > 0 and 0 < false_alarm < 1 and 0 < miss < 1):
         raise ArgumentError(
@@ -84,11 +84,10 @@ def assert_mean(
         raise ArgumentError(f"`exact` of {name} has shape {target.shape}, the draws have {values.shape[1:]}.")
     flat, target = values.reshape(len(values), -1), target.reshape(-1)
     mean, stderr, effective = _mean_and_stderr(flat, weights, name)
-    # A mean of identical numbers carries rounding only.
-    rounding = 1e-6 * np.maximum(1.0, np.abs(target))
+    # Numbers that are all the same have a standard error of rounding only, and float32 draws are rounded themselves.
     difference = mean - target
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.where(stderr > 0, difference / stderr, np.where(np.abs(difference) <= rounding, 0.0, np.inf))
+    rounding = 1e-6 * np.maximum(np.abs(mean), np.abs(target))
+    z = np.where(np.abs(difference) <= rounding, 0.0, difference / np.maximum(stderr, 1e-300))
     p = np.minimum(2 * scipy.stats.t.sf(np.abs(z), max(effective - 1, 1)) * len(z), 1.0)
     worst = int(np.argmin(p))
     seen = _width(false_alarm / len(z), MISS) * float(stderr[worst])
