@@ -26,7 +26,7 @@ class StepInfo(eqx.Module):
         accept_prob: Probability with which the proposal was accepted; 1 for kernels that do not reject.
         accepted: Whether the configuration was replaced.
         is_finite: False where the proposal had a NaN or −inf energy, a score or a conditional law that is NaN; such a
-            proposal is rejected and counted.
+            proposal is rejected and counted. A kernel without a rejection of its own counts +inf as well.
     """
 
     accept_prob: Scalar
@@ -35,7 +35,7 @@ class StepInfo(eqx.Module):
 
     @staticmethod
     def unless_nan(is_finite: BoolScalar) -> "StepInfo":
-        """The info of a transition that is rejected only where it met a number that is not one."""
+        """The info of a transition that is rejected only where it met a number that is not finite."""
         return StepInfo(is_finite.astype(float), is_finite, is_finite)
 
 

@@ -74,10 +74,10 @@ class ULA(AbstractStepSizeKernel):
 
     def step(self, energy: AbstractEnergy, state: LangevinState, *, key: PRNGKey) -> tuple[LangevinState, StepInfo]:
         new = langevin_state(energy, energy.space.fold(self.proposal(state).draw(key=key)))
-        # Without an energy and a score there is no next step, so such a point is refused: the chain stays where it was.
+        # Without an energy and a score there is no next step, and the algorithm has no rejection. Such a point is
+        # refused and counted, an infinite energy too, because that is how a chain that runs away ends.
         usable = jnp.isfinite(new.value) & all_finite(new.score)
-        info = StepInfo(usable.astype(new.value.dtype), usable, usable | (new.value == jnp.inf))
-        return select(usable, new, state), info
+        return select(usable, new, state), StepInfo.unless_nan(usable)
 
 
 class MALA(AbstractStepSizeKernel):
