@@ -5,9 +5,9 @@ from energax.exact._enumeration import expectation as expectation
 from energax.exact._enumeration import kl as kl
 from energax.exact._enumeration import log_probs as log_probs
 from energax.exact._enumeration import log_z as log_z
-from energax.exact._quadrature import Grid as Grid
+from energax.exact._grid import Grid as Grid
+from energax.exact._grid import grid as grid
 from energax.exact._quadrature import Quadrature as Quadrature
-from energax.exact._quadrature import grid as grid
 from energax.exact._quadrature import quadrature_log_z as quadrature_log_z
 from energax.exact._states import num_states as num_states
 from energax.exact._states import state_chunks as state_chunks

@@ -17,7 +17,9 @@ from energax._errors import ArgumentError, NotTractable, Unreliable
 from energax._typing import Configuration, PRNGKey
 from energax.energies import AbstractEnergy, Marginal, exact_draw, log_normalizer, marginal
 from energax.exact._evaluate import in_precision, to_float64
-from energax.exact._quadrature import continuous_expectation, continuous_kl, grid, num_coordinates, quadrature_log_z
+from energax.exact._grid import grid
+from energax.exact._points import num_coordinates
+from energax.exact._quadrature import continuous_expectation, continuous_kl, quadrature_log_z
 from energax.exact._reduction import WithoutBlock, cheapest
 from energax.exact._states import MAX_STACKED, StateTable, assemble, describe_count, num_states, states
 
