@@ -86,7 +86,7 @@ def require_close(have: Any, want: Any, tolerance: float, sentence: str) -> None
         require(
             same_kind, f"{sentence}: {a.reshape(-1)[:4]} and {b.reshape(-1)[:4]} are not finite at the same places."
         )
-        gap = float(np.max(np.abs(a - b)[finite], initial=0.0))
+        gap = float(np.max(np.abs(a[finite] - b[finite]), initial=0.0))
         scale = max(1.0, float(np.max(np.abs(b[finite]), initial=0.0)))
         require(gap <= tolerance * scale, f"{sentence}: they differ by {gap:.3g} (allowed {tolerance * scale:.1g}).")
 
