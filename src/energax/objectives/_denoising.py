@@ -5,6 +5,7 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from energax._errors import ArgumentError, KernelMismatch, NotTractable, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
@@ -68,22 +69,21 @@ class DenoisingScoreMatching(AbstractObjective):
         observed = marginal(energy)
         sigma = self.noise_scale
 
-        def one(x: Configuration, key: PRNGKey) -> Scalar:
-            noise = normal(x.shape, x.dtype, key=key)
+        # Drawn at once, and kept apart from the network: fused into it the generator would be computed, and compiled,
+        # once for each of its many uses.
+        shape = (self.num_pairs, *batch.shape)
+        noise = jax.lax.optimization_barrier(normal(shape, batch.dtype, key=key))
 
-            def side(sign: float) -> Scalar:
-                score = value_and_score(observed, x + sign * sigma * noise)[1]
-                return 0.5 * jnp.sum((sigma * score + sign * noise) ** 2)
+        def one(x: Configuration, noise: Array) -> Scalar:
+            score = value_and_score(observed, x + sigma * noise)[1]
+            return 0.5 * jnp.sum((sigma * score + noise) ** 2)
 
-            return 0.5 * (side(1.0) + side(-1.0))
+        pairs = jnp.concatenate([noise, -noise])
+        losses = jax.vmap(jax.vmap(one), in_axes=(None, 0))(batch, pairs)
+        return jnp.mean(losses), (state, self._metrics(frozen(observed), batch, noise[0]))
 
-        num_rows = batch.shape[0]
-        keys = jax.random.split(key, (self.num_pairs, num_rows))
-        losses = jax.vmap(lambda ks: jax.vmap(one)(batch, ks))(keys)
-        return jnp.mean(losses), (state, self._metrics(frozen(observed), batch, key=keys[0, 0]))
-
-    def _metrics(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> Metrics:
+    def _metrics(self, energy: AbstractEnergy, batch: Configuration, noise: Array) -> Metrics:
         """Energies of the data and of data smeared ten times as much: their gap grows as the energy forms."""
-        noisy = batch + 10 * self.noise_scale * jax.random.normal(jax.random.fold_in(key, 0), batch.shape, batch.dtype)
+        noisy = batch + 10 * self.noise_scale * noise
         at_data, at_noise = (jnp.mean(jax.vmap(energy)(rows)) for rows in (batch, noisy))
         return {"energy_data": at_data, "energy_noise": at_noise}
