@@ -175,7 +175,8 @@ class PersistentCD(AbstractObjective):
         if self.adapt_step_size and isinstance(self.kernel, AbstractStepSizeKernel):
             assert log_step is not None
             # Robbins-Monro with a constant gain: the target keeps changing, so the gain must not vanish.
-            log_step = log_step + 0.05 * (info["accept_prob"] - self.kernel.target_accept_prob)
+            excess = info["accept_prob"] - self.kernel.target_accept_prob
+            log_step = log_step + (0.05 * excess).astype(log_step.dtype)
         return PersistentState(x, log_step)
 
 

@@ -10,6 +10,7 @@ from energax.testing._calibrated import assert_same_law as assert_same_law
 from energax.testing._calibrated import required_draws as required_draws
 from energax.testing._check_energy import check_energy as check_energy
 from energax.testing._check_kernel import check_kernel as check_kernel
+from energax.testing._check_objective import check_objective as check_objective
 from energax.testing._exact_start import assert_exact_start as assert_exact_start
 from energax.testing._transitions import assert_detailed_balance as assert_detailed_balance
 from energax.testing._transitions import assert_invariant as assert_invariant
@@ -30,6 +31,7 @@ __all__ = [
     "assert_transitions",
     "check_energy",
     "check_kernel",
+    "check_objective",
     "log_transition",
     "references",
     "required_draws",

@@ -1,0 +1,78 @@
+"""The public contract of objectives, over a table of all of them and energies that they train."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from energax import objectives, testing
+from energax.densities import Gaussian
+from energax.energies import RBM, Ising
+from energax.kernels import HMC, MALA, BlockGibbs
+from energax.objectives import ContrastiveDivergence, DenoisingScoreMatching, PersistentCD
+from energax.testing import references
+
+CLAUSES = (
+    "state",
+    "scalars",
+    "jit",
+    "fixed_point",
+    "gradient",
+    "one_trace",
+    "key",
+    "stored",
+    "no_cache",
+    "optimum",
+    "descent",
+)
+
+
+def _draws_of(reference):
+    return lambda key: (reference.energy, reference.draw(key=key, num=8_000))
+
+
+def _smeared(key):
+    """Data N(m, 0.8² I); the energy of the law smeared with σ = 0.6 is that of N(m, I)."""
+    mean = jnp.array([0.5, -1.0])
+    return Gaussian(mean), mean + 0.8 * jax.random.normal(key, (8_000, 2))
+
+
+TABLE = {
+    "cd-rbm": (ContrastiveDivergence(BlockGibbs(), 2), _draws_of(references.asymmetric_rbm())),
+    "cd-gaussian": (ContrastiveDivergence(HMC(0.3, num_leapfrog=3)), _draws_of(references.correlated_gaussian())),
+    "pcd-ising": (PersistentCD(BlockGibbs(), 8, reservoir=24, restart=0.2), _draws_of(references.asymmetric_ising())),
+    "pcd-well": (
+        PersistentCD(MALA(0.05), 8, 3, adapt_step_size=True),
+        _draws_of(references.tilted_double_well()),
+    ),
+    "dsm-gaussian": (DenoisingScoreMatching(0.6), _smeared),
+}
+
+
+def test_the_table_has_every_objective():
+    public = {getattr(objectives, name) for name in objectives.__all__}
+    concrete = {c for c in public if isinstance(c, type) and issubclass(c, objectives.AbstractObjective)}
+    assert {type(objective) for objective, _ in TABLE.values()} == concrete - {objectives.AbstractObjective}
+
+
+@pytest.mark.parametrize("row", TABLE)
+def test_contract(row, key):
+    objective, make = TABLE[row]
+    draw_key, check_key = jax.random.split(key)
+    energy, draws = make(draw_key)
+    assert testing.check_objective(objective, energy, draws, exact_draws=draws, key=check_key) == CLAUSES
+
+
+def test_contract_in_float64(key):
+    with jax.enable_x64(True):
+        energy, draws = _smeared(key)
+        testing.check_objective(DenoisingScoreMatching(0.6), energy, draws, tolerance=1e-11, key=key)
+
+
+def test_refusals(key):
+    rbm, cd = RBM(4, 3, key=key), ContrastiveDivergence(BlockGibbs())
+    with pytest.raises(ValueError, match="needs an objective, got BlockGibbs"):
+        testing.check_objective(BlockGibbs(), rbm, jnp.zeros((16, 4)), key=key)
+    with pytest.raises(ValueError, match="`data` needs 16 rows or more, got 3"):
+        testing.check_objective(cd, rbm, jnp.zeros((3, 4)), key=key)
+    with pytest.raises(TypeError, match="MALA needs a score"):
+        testing.check_objective(ContrastiveDivergence(MALA(0.1)), Ising(3), jnp.ones((16, 3, 3)), key=key)
