@@ -177,7 +177,7 @@ def capabilities(energy: AbstractEnergy) -> frozenset[str]:
     space = observed_space(energy)
     offered = {"energy"}
     if not space.is_discrete:
-        offered.add("score")
+        offered |= {"continuous", "score"}
     if isinstance(space, AbstractDiscreteSpace):
         offered.add("conditional_logits")
     if isinstance(space, AbstractTwoValuedSpace):
