@@ -14,9 +14,7 @@ from energax.densities import AbstractDensity, Gaussian, IndependentSites, Unifo
 from energax.spaces import AbstractDiscreteSpace, AbstractSpace, Euclidean
 
 _MAX_FULL = 64
-"""Largest dimension in which the base gets a full covariance: beyond it the triangular solves cost more than they save."""
-_WIDENING = 1.25
-"""A base that is a little too wide costs little, one that is too narrow can miss tails."""
+"""Largest dimension in which the base gets a full covariance; beyond it triangular solves cost more than they save."""
 
 
 class ShapedGaussian(AbstractDensity):
@@ -37,7 +35,7 @@ class ShapedGaussian(AbstractDensity):
         return self.inner.draw(key=key).reshape(self.space.shape)
 
 
-def fit_base(space: AbstractSpace, rows: Any) -> AbstractDensity:
+def fit_base(space: AbstractSpace, rows: Any, *, local: bool = False) -> AbstractDensity:
     """The base law on `space` fitted to rows.
 
     Discrete sites: independent with the frequencies of the rows, every value counted one per cent of the rows more, so
@@ -47,14 +45,15 @@ def fit_base(space: AbstractSpace, rows: Any) -> AbstractDensity:
     Args:
         space: The observed space of the model.
         rows: Configurations with a leading axis.
+        local: The rows come from one region that the law shall not leave: half a count and 1.1 standard deviations.
 
     Raises:
         ArgumentError: The space is unbounded and not Euclidean.
     """
     if isinstance(space, AbstractDiscreteSpace):
-        return _fit_sites(space, np.asarray(rows))
+        return _fit_sites(space, np.asarray(rows), 0.5 if local else max(1.0, 0.01 * len(rows)))
     if isinstance(space, Euclidean):
-        return _fit_normal(space, np.asarray(rows, np.float64))
+        return _fit_normal(space, np.asarray(rows, np.float64), 1.1 if local else 1.25)
     return default_base(space)
 
 
@@ -76,14 +75,14 @@ def default_base(space: AbstractSpace) -> AbstractDensity:
     )
 
 
-def _fit_sites(space: AbstractDiscreteSpace, rows: np.ndarray) -> IndependentSites:
-    counts = np.stack([(rows == value).sum(0) for value in space.values], axis=-1) + max(1.0, 0.01 * len(rows))
+def _fit_sites(space: AbstractDiscreteSpace, rows: np.ndarray, extra: float) -> IndependentSites:
+    counts = np.stack([(rows == value).sum(0) for value in space.values], axis=-1) + extra
     logs = np.log(counts / counts.sum(-1, keepdims=True))
     logits = logs[..., 1] - logs[..., 0] if len(space.values) == 2 else logs - logs[..., :1]
     return IndependentSites(space, jnp.asarray(logits.reshape(space.logits_shape), jnp.result_type(float)))
 
 
-def _fit_normal(space: Euclidean, rows: np.ndarray) -> ShapedGaussian:
+def _fit_normal(space: Euclidean, rows: np.ndarray, widening: float) -> ShapedGaussian:
     flat = rows.reshape(len(rows), -1)
     dim = flat.shape[1]
     scale = flat.std(0)
@@ -95,5 +94,5 @@ def _fit_normal(space: Euclidean, rows: np.ndarray) -> ShapedGaussian:
         covariance = scale**2
     dtype = jnp.result_type(float)
     return ShapedGaussian(
-        Gaussian(jnp.asarray(flat.mean(0), dtype), jnp.asarray(_WIDENING**2 * covariance, dtype)), space
+        Gaussian(jnp.asarray(flat.mean(0), dtype), jnp.asarray(widening**2 * covariance, dtype)), space
     )

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import logsumexp
 
 from energax._errors import ArgumentError
 
@@ -56,7 +55,7 @@ def mean_lower_bound(log_means: ArrayLike, delta: float) -> float:
         with np.errstate(over="ignore", divide="ignore"):
             excess = np.expm1(np.minimum(log_x - log_z, 700.0))
             fortunes = np.log1p(_STAKES[:, None] * excess).sum(axis=1)
-        return float(logsumexp(fortunes + _LOG_SHARES)) >= -math.log(delta)
+        return float(np.logaddexp.reduce(fortunes + _LOG_SHARES)) >= -math.log(delta)
 
     # No claim at the largest weight or above can be refuted; far below, the smallest stake refutes any.
     high = float(log_x.max())

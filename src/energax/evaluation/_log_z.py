@@ -2,53 +2,35 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
-import numpy as np
-from jaxtyping import PyTree
 
 from energax import exact as oracles
 from energax._errors import ArgumentError, NotTractable, Unreliable
 from energax._typing import PRNGKey
 from energax.densities import AbstractDensity
-from energax.energies import AbstractEnergy, blocks, exact_draw, is_confined, observed, observed_space
-from energax.estimators import Estimate, Interval, IntervalKind, bar, ess_from_log_weights, group_log_z, log_z_from_work
-from energax.evaluation._base_law import default_base, fit_base
+from energax.energies import AbstractEnergy, blocks, is_confined, observed_space
+from energax.estimators import Estimate, Interval, IntervalKind, bar, ess_from_log_weights, log_z_from_work
+from energax.evaluation._annealed import Weights, annealed
 from energax.evaluation._bounds import mean_lower_bound
-from energax.evaluation._equilibrium import Ladders, families_p_value, ladder_levels, run_ladders, visited_log_mass
-from energax.evaluation._hunt import hunt
-from energax.evaluation._pilot import Pilot, run_pilot
-from energax.evaluation._plan import BATCH, Plan, annealed, make_plan
+from energax.evaluation._equilibrium import visited_log_mass
+from energax.evaluation._path import Prepared, prepare
+from energax.evaluation._plan import Plan, make_plan
 from energax.evaluation._result import LogZ
+from energax.evaluation._reverse import Reverse, run_reverse
 from energax.evaluation._rows import some_rows
 from energax.kernels import HMC, AbstractKernel, BlockGibbs, HeatBath, target
-from energax.paths import Geometric
 from energax.random import choose
-from energax.spaces import AbstractSpace
 
 _MAX_ROWS = 10_000
-_BUDGET = 6_000_000
-_FALSE_ALARM = 0.005
+_BUDGET = 8_000_000
 _MIN_REVERSE_ESS = 10.0
 _CHEAP_STATES = 2**20
 
 Exact = Literal["auto", "ends"] | bool
-
-
-@dataclasses.dataclass(frozen=True)
-class _Reverse:
-    """Reverse weights, the independent group that each belongs to, and what the starts were."""
-
-    log_weights: np.ndarray
-    groups: np.ndarray
-    kind: IntervalKind
-    objections: tuple[str, ...]
-    diagnostics: dict[str, Any]
-    visited: list[PyTree[np.ndarray]]
 
 
 def log_z(
@@ -143,42 +125,37 @@ def log_z(
     if exact == "ends":
         return _exactly(energy, known, space.measure, level)
     key = choose(key, generator)
-    keys = jax.random.split(key, 6)
+    keys = jax.random.split(key, 4)
     tell = _Progress(progress, budget)
     kernel = default_kernel(energy) if kernel is None else kernel
     if not kernel.exact:
         raise ArgumentError(f"log Z needs an exact kernel; {type(kernel).__name__} leaves exp(−E) only roughly alone.")
     target(energy, kernel)
     rows = None if data is None else some_rows(data, space, most=_MAX_ROWS, name="data")
-    base = _choose_base(energy, kernel, base, rows, key=keys[0]) if base is None else base
-    path = Geometric(base, energy)
-    pilot = run_pilot(path, kernel, key=keys[1])
-    tell(pilot.num_transitions)
+    prepared = prepare(energy, kernel, base, rows, tell=tell, key=keys[0])
     plan = make_plan(
-        path,
-        kernel,
-        pilot,
+        prepared,
         width=width,
-        budget=budget // 4,
-        num_levels=num_levels,
+        budget=budget // 3,
+        num_steps=None if num_levels is None else num_levels - 1,
         num_particles=num_particles,
+        tell=tell,
+        key=keys[1],
+    )
+    forward = annealed(
+        prepared.path,
+        prepared.kernel,
+        prepared.pilot,
+        plan.num_steps,
+        plan.num_particles,
+        plan.group_size,
         tell=tell,
         key=keys[2],
     )
-    ts = pilot.levels(plan.num_levels + 1)
-    steps = pilot.step_sizes_at(ts)
-    forward, particles = annealed(path, kernel, ts, steps, plan.num_particles, tell=tell, key=keys[3])
-    reverse = _reverse(path, kernel, pilot, plan, rows, (forward, particles), budget=budget, tell=tell, key=keys[4])
+    reverse = run_reverse(energy, prepared, plan, rows, forward, budget=budget // 4, tell=tell, key=keys[3])
     tell.finish()
-    run = {
-        "base": type(base).__name__,
-        "kernel": type(kernel).__name__,
-        "num_levels": len(ts),
-        "num_particles": plan.num_particles,
-        "thermodynamic_length": pilot.length,
-        "num_transitions": tell.done,
-    }
-    return _assemble(path, forward, particles, reverse, level, width, plan, known, space, run, warnings)
+    run = _describe(prepared, plan, tell.done)
+    return _assemble(prepared, forward, reverse, level, width, plan, known, run, warnings)
 
 
 def default_kernel(energy: AbstractEnergy) -> AbstractKernel:
@@ -219,9 +196,7 @@ def _checked_options(
             f"level={level}, width={width}, budget={budget}."
         )
     if (num_levels is not None and num_levels < 2) or (num_particles is not None and num_particles < 2):
-        raise ArgumentError(
-            f"num_levels and num_particles must be at least 2; got {num_levels} and {num_particles}."
-        )
+        raise ArgumentError(f"num_levels and num_particles must be at least 2; got {num_levels} and {num_particles}.")
     confined = is_confined(energy)
     if confined is False:
         raise NotTractable(
@@ -254,163 +229,46 @@ def _exactly(energy: AbstractEnergy, known: float | None, measure: str, level: f
     return LogZ(known, 0.0, Interval(known, known, "exact", "exact", 1.0), known, measure)
 
 
-def _choose_base(
-    energy: AbstractEnergy, kernel: AbstractKernel, base: AbstractDensity | None, rows: Any, *, key: PRNGKey
-) -> AbstractDensity:
-    """A base fitted to the data, or without data to the model as a short run along a plain path finds it."""
-    space = observed_space(energy)
-    if rows is not None:
-        return fit_base(space, rows)
-    plain = default_base(space)
-    pilot = run_pilot(Geometric(plain, energy), kernel, key=key)
-    return fit_base(space, jax.tree.map(lambda leaf: leaf[-1], pilot.x))
-
-
-# -- the reverse direction -------------------------------------------------------------------------------------------
-
-
-def _reverse(
-    path: Geometric,
-    kernel: AbstractKernel,
-    pilot: Pilot,
-    plan: Plan,
-    rows: Any,
-    forward: tuple[np.ndarray, PyTree[np.ndarray]],
-    *,
-    budget: int,
-    tell: Callable[[int], None],
-    key: PRNGKey,
-) -> _Reverse:
-    draw_key, anneal_key = jax.random.split(key)
-    ts = pilot.levels(plan.num_levels + 1)[::-1]
-    steps = pilot.step_sizes_at(ts)
-    exact = _exact_draws(path.target, plan.num_particles, key=draw_key)
-    if exact is not None:
-        log_w, _ = annealed(path, kernel, ts, steps, plan.num_particles, x0=exact, tell=tell, key=anneal_key)
-        return _Reverse(log_w, np.arange(len(log_w)), "certified", (), {"starts": "exact draws"}, [])
-    ladders, hunted = _ladders(path, kernel, pilot, rows, forward, budget=budget // 2, tell=tell, key=draw_key)
-    count = len(ladders.families)
-    draws = max(1, min(ladders.energy.shape[1], round(plan.num_particles / count)))
-    while draws * count % BATCH:
-        draws += 1
-    kept = np.linspace(0, ladders.energy.shape[1] - 1, draws + 1).astype(int)[1:]
-    x0 = jax.tree.map(lambda leaf: leaf[:, kept].reshape(-1, *leaf.shape[2:]), ladders.x)
-    log_w, _ = annealed(path, kernel, ts, steps, draws * count, x0=x0, tell=tell, key=anneal_key)
-    groups = np.repeat(np.arange(count), draws)
-    seen = {"reverse weight": group_log_z(log_w, groups, reverse=True)}
-    p_value = families_p_value(seen, ladders.families)
-    objections = ladders.objections
-    if p_value < _FALSE_ALARM:
-        objections += (f"the families disagree in their reverse weights (p = {p_value:.1g} < {_FALSE_ALARM:g})",)
-    visited = [jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), ladders.x), hunted, forward[1]]
-    diagnostics = {"starts": "ladders of replicas", **ladders.diagnostics, "reverse_families_p_value": p_value}
-    return _Reverse(log_w, groups, "assumes-equilibrium", objections, diagnostics, visited)
-
-
-def _exact_draws(energy: AbstractEnergy, num: int, *, key: PRNGKey) -> PyTree[np.ndarray] | None:
-    def draw(key: PRNGKey) -> Any:
-        return observed(energy, exact_draw(energy, key=key))
-
-    try:
-        return jax.tree.map(np.asarray, jax.vmap(draw)(jax.random.split(key, num)))
-    except NotTractable:
-        return None
-
-
-def _ladders(
-    path: Geometric,
-    kernel: AbstractKernel,
-    pilot: Pilot,
-    rows: Any,
-    forward: tuple[np.ndarray, PyTree[np.ndarray]],
-    *,
-    budget: int,
-    tell: Callable[[int], None],
-    key: PRNGKey,
-) -> tuple[Ladders, PyTree[np.ndarray]]:
-    """Ladders from all families of starts, and the configurations that the hunt found."""
-    hunt_key, run_key, pick_key = jax.random.split(key, 3)
-    levels = ladder_levels(pilot)
-    num_families = 2 if rows is None else 3
-    # Two judged rounds of a good length fit into the budget; fewer ladders make a weaker test, so not below 16.
-    room = budget / (num_families * len(levels) * 32 * 3 * max(2, math.ceil(len(levels) / 4)))
-    num = next((n for n in (64, 32) if n <= room), 16)
-    hunted = hunt(path.target, kernel, path.base, num=num, num_sweeps=48, key=hunt_key)
-    rng = np.random.default_rng(np.asarray(jax.random.bits(pick_key, (4,), np.uint32)))
-    starts = {
-        "annealing": _annealing_starts(pilot, levels, forward, num, rng),
-        "a search for modes": jax.tree.map(lambda leaf: np.repeat(leaf[:, None], len(levels), axis=1), hunted),
+def _describe(prepared: Prepared, plan: Plan, num_transitions: int) -> dict[str, Any]:
+    return {
+        "base": prepared.base,
+        "kernel": type(prepared.kernel).__name__,
+        "num_levels": plan.num_steps + 1,
+        "num_particles": plan.num_particles,
+        "group_size": plan.group_size,
+        "thermodynamic_length": prepared.pilot.length,
+        "num_transitions": num_transitions,
     }
-    if rows is not None:
-        picks = rng.integers(len(jax.tree.leaves(rows)[0]), size=(num, len(levels)))
-        starts = {"the data": jax.tree.map(lambda leaf: leaf[picks], rows), **starts}
-    return run_ladders(path, kernel, pilot, starts, budget=budget, tell=tell, key=run_key), hunted
-
-
-def _annealing_starts(
-    pilot: Pilot,
-    levels: np.ndarray,
-    forward: tuple[np.ndarray, PyTree[np.ndarray]],
-    num: int,
-    rng: np.random.Generator,
-) -> PyTree[np.ndarray]:
-    """Particles of the pilot at the lower levels, those of the run picked by their weights at the last one."""
-    log_w, particles = forward
-    nearest = np.abs(pilot.ts[None] - levels[:, None]).argmin(1)
-    picks = rng.integers(jax.tree.leaves(pilot.x)[0].shape[1], size=(num, len(levels)))
-    shares = np.exp(log_w - log_w.max())
-    last = rng.choice(len(log_w), size=num, p=shares / shares.sum())
-
-    def pick(populations: np.ndarray, final: np.ndarray) -> np.ndarray:
-        x = np.array(populations[nearest[None], picks])
-        x[:, -1] = final[last]
-        return x
-
-    return jax.tree.map(pick, pilot.x, particles)
-
-
-# -- the result ------------------------------------------------------------------------------------------------------
 
 
 def _assemble(
-    path: Geometric,
-    forward: np.ndarray,
-    particles: PyTree[np.ndarray],
-    reverse: _Reverse,
+    prepared: Prepared,
+    forward: Weights,
+    reverse: Reverse,
     level: float,
     width: float,
     plan: Plan,
     known: float | None,
-    space: AbstractSpace,
     run: dict[str, Any],
     warnings: list[str],
 ) -> LogZ:
-    del particles
     half = (1.0 - level) / 2.0
-    lower = mean_lower_bound(forward, half)
-    inverse = -group_log_z(reverse.log_weights, reverse.groups, reverse=True)
-    upper = -mean_lower_bound(inverse, half)
-    there = log_z_from_work(forward)
-    back = log_z_from_work(reverse.log_weights, groups=reverse.groups, reverse=True)
-    value, objections = _value(forward, reverse, there, back)
-    objections = [*reverse.objections, *objections]
-    if upper < lower:
-        objections.append(f"the ends cross: {upper:.4g} from the model's side lies below {lower:.4g}")
-    if reverse.visited and space.is_discrete:
-        least = visited_log_mass(path, reverse.visited)
-        if least > upper:
-            objections.append(
-                f"the configurations that were seen already weigh exp({least:.5g}), more than the end {upper:.5g} allows"
-            )
+    lower = mean_lower_bound(forward.log_means, half)
+    upper = -mean_lower_bound(reverse.weights.log_means, half)
+    there = log_z_from_work(forward.log_weights, groups=forward.groups)
+    back = log_z_from_work(reverse.weights.log_weights, groups=reverse.weights.groups, reverse=True)
+    value, objections = _value(forward, reverse.weights, there, back)
+    objections = [*reverse.objections, *objections, *_contradictions(prepared, reverse, lower, upper)]
     diagnostics = {
         **run,
         **reverse.diagnostics,
         "forward": there.value,
-        "forward_ess": ess_from_log_weights(forward),
+        "forward_ess": ess_from_log_weights(forward.log_means),
+        "num_groups": len(forward.log_means),
         "reverse": back.value,
-        "reverse_ess": ess_from_log_weights(inverse),
-        "num_reverse_groups": len(inverse),
-        "bar_overlap": value.diagnostics.get("overlap", math.nan),
+        "reverse_ess": ess_from_log_weights(reverse.weights.log_means),
+        "num_reverse_groups": len(reverse.weights.log_means),
+        "estimator": value.method,
     }
     kind: IntervalKind = reverse.kind
     if objections and kind == "assumes-equilibrium":
@@ -420,41 +278,66 @@ def _assemble(
             "the model. A larger budget (longer ladders) can help; modes that are truly apart need a better base."
         )
         value, upper, kind = there, math.inf, "none"
+    else:
+        warnings += reverse.remarks
     warnings += [f"The value is rough: {text}" for text in value.warnings]
-    if upper - lower > width and math.isfinite(upper):
+    if width < upper - lower < math.inf:
         why = "the budget is spent" if plan.truncated else "the weights vary more than in the pilot"
         warnings.append(
-            f"The interval is {upper - lower:.2g} nats wide, more than the wanted {width:g}: {why}. Raise `budget`, or "
-            "`num_levels`."
+            f"The interval is {upper - lower:.2g} nats wide, more than the wanted {width:g}: {why}. Raise `budget`."
         )
-    upper = max(upper, value.value)
-    interval = Interval(min(lower, value.value), upper, "certified", kind, level)
-    return LogZ(value.value, value.stderr, interval, known, space.measure, diagnostics, tuple(warnings))
+    interval = Interval(min(lower, value.value), max(upper, value.value), "certified", kind, level)
+    measure = prepared.path.start.space.measure
+    return LogZ(value.value, value.stderr, interval, known, measure, diagnostics, tuple(warnings))
 
 
-def _value(forward: np.ndarray, reverse: _Reverse, there: Estimate, back: Estimate) -> tuple[Estimate, list[str]]:
-    """BAR of both directions, and what they hold against each other."""
+def _contradictions(prepared: Prepared, reverse: Reverse, lower: float, upper: float) -> list[str]:
+    """What an upper end cannot be if the starts are draws of the model."""
+    found: list[str] = []
+    if upper < lower:
+        found.append(f"the ends cross: {upper:.4g} from the model's side lies below {lower:.4g}")
+    if reverse.visited and prepared.path.start.space.is_discrete:
+        least = visited_log_mass(prepared.path, reverse.visited)
+        if least > upper:
+            found.append(
+                f"the configurations seen already weigh exp({least:.5g}), more than the end {upper:.5g} allows"
+            )
+    return found
+
+
+def _value(forward: Weights, reverse: Weights, there: Estimate, back: Estimate) -> tuple[Estimate, list[str]]:
+    """The estimate from both directions, and what they hold against each other."""
     objections: list[str] = []
     if back.num_effective < _MIN_REVERSE_ESS:
         objections.append(f"the reverse weights are dominated by {back.num_effective:.1f} effective draws")
-    z = (there.value - back.value) / math.hypot(there.stderr, back.stderr)
+    z = (there.value - back.value) / max(math.hypot(there.stderr, back.stderr), 1e-9)
     if z > 3.3:
         objections.append(
             f"the reverse estimate {back.value:.4g} lies below the forward one {there.value:.4g} (z = {z:.1f})"
         )
+    if forward.resampled or reverse.resampled:
+        return _weighted_mean(there, back), objections
     try:
-        both = bar(-forward, -reverse.log_weights)
+        # ΔF between base and model is −log Z; draws of one ladder count as one where they agree.
+        both = bar(-forward.log_weights, -reverse.log_weights, tau_reverse=_inflation(reverse, back))
     except Unreliable:
         return there, [*objections, "forward and reverse work do not overlap"]
-    # ΔF between base and model is −log Z; draws of one ladder count as one where they agree.
-    inflation = _inflation(reverse)
-    both = bar(-forward, -reverse.log_weights, tau_reverse=inflation)
     return both.negated(), objections
 
 
-def _inflation(reverse: _Reverse) -> float:
+def _weighted_mean(there: Estimate, back: Estimate) -> Estimate:
+    """The two one-sided estimates with weights inverse to their variances: their biases have opposite signs."""
+    if not (math.isfinite(there.stderr) and math.isfinite(back.stderr)):
+        return there if math.isfinite(there.stderr) else back
+    a, b = (1.0 / max(e.stderr, 1e-9) ** 2 for e in (there, back))
+    value = (a * there.value + b * back.value) / (a + b)
+    # Two numbers that disagree tell of an error that neither error bar holds.
+    stderr = max(1.0 / math.sqrt(a + b), 0.5 * abs(there.value - back.value))
+    return Estimate(value, stderr, there.num_effective + back.num_effective, "two-sided mean")
+
+
+def _inflation(reverse: Weights, grouped: Estimate) -> float:
     """By how much the variance of the mean reverse weight exceeds that of independent draws."""
     single = log_z_from_work(reverse.log_weights, reverse=True).stderr
-    grouped = log_z_from_work(reverse.log_weights, groups=reverse.groups, reverse=True).stderr
-    ratio = (grouped / single) ** 2 if single > 0 else 1.0
+    ratio = (grouped.stderr / single) ** 2 if single > 0 else 1.0
     return ratio if ratio > 1.0 and math.isfinite(ratio) else 1.0

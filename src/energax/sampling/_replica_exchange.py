@@ -18,9 +18,9 @@ from energax.energies import observed_space
 from energax.kernels import AbstractKernel, target
 from energax.paths import AbstractPath
 from energax.random import choose, generator_name
+from energax.sampling._samples import Samples
 from energax.sampling._starts import draws, starts
 from energax.sampling._steps import run_steps
-from energax.sampling._samples import Samples
 
 _CHUNK = 32
 """Kept draws of one compiled call: one length for all runs, so that a longer run compiles nothing."""
@@ -371,9 +371,7 @@ def _collect(
     accepts = np.asarray(traffic.accepts, np.float64) / num_sweeps
     last = jax.tree.map(np.asarray, last)
     top = jax.tree.map(lambda leaf: leaf[:, -1], last)
-    samples = Samples(
-        x, energy, accepts[:, -1], np.asarray(traffic.nonfinite), top, kernel, {}, result, dict(settings)
-    )
+    samples = Samples(x, energy, accepts[:, -1], np.asarray(traffic.nonfinite), top, kernel, {}, result, dict(settings))
     swap_rate = np.asarray(traffic.swaps, np.float64).sum(0) / np.maximum(tries * num_chains, 1)
     return ReplicaSamples(
         samples,
