@@ -19,7 +19,10 @@ KEY = re.compile(r"\[([a-z]+[0-9]{4}[a-z]?)\]")
 
 def test_every_cited_reference_exists_and_is_cited() -> None:
     known = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "docs" / "references.bib").read_text(), re.MULTILINE))
-    cited = {key for path in SOURCE.rglob("*.py") for key in KEY.findall(path.read_text())}
+    texts = [
+        path for kind in ("*.py", "*.md", "*.css") for root in (SOURCE, ROOT / "tests") for path in root.rglob(kind)
+    ]
+    cited = {key for path in texts for key in KEY.findall(path.read_text(encoding="utf-8"))}
     assert cited <= known, cited - known
     assert known <= cited, known - cited
 
