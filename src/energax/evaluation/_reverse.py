@@ -79,7 +79,7 @@ def run_reverse(
             prepared.pilot,
             plan.num_steps,
             num,
-            size,
+            plan.group_size,
             x0=x0,
             groups=groups,
             tell=tell,
