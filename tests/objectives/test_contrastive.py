@@ -197,9 +197,8 @@ def test_restarts_happen_as_often_as_asked_for(restart, start, key):
     if start == "data":
         assert set(map(tuple, x[again])) <= {(3.0, 3.0), (4.0, 4.0)}
     elif restart == 1.0:
-        testing.assert_distribution(
-            x.reshape(-1), scipy.stats.norm(scale=WELL.space.initial_scale).cdf, name="restarts"
-        )
+        initial = scipy.stats.norm(scale=WELL.space.initial_scale)
+        testing.assert_distribution(x.reshape(-1), initial.cdf, name="restarts")
 
 
 def test_first_positions_are_data_or_noise(key):
