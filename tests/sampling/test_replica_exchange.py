@@ -1,4 +1,4 @@
-"""Replica exchange: swaps leave the product law invariant, masses of separated modes come out right, traffic is counted."""
+"""Replica exchange: swaps leave the product law invariant, separated modes get their masses, traffic is counted."""
 
 import itertools
 
