@@ -4,8 +4,18 @@ import jax
 import pytest
 
 from energax import energies, kernels, testing
-from energax.densities import Gaussian
-from energax.kernels import HMC, MALA, ULA, BlockGibbs, HeatBath, RandomWalk
+from energax.densities import Gaussian, Uniform
+from energax.kernels import (
+    HMC,
+    MALA,
+    ULA,
+    BlockGibbs,
+    HeatBath,
+    IndependenceMetropolis,
+    RandomWalk,
+    UnderdampedLangevin,
+)
+from energax.spaces import Box
 from energax.testing import references
 
 CLAUSES = (
@@ -29,6 +39,16 @@ TABLE = {
     "ula-well": (ULA(0.02), references.tilted_double_well),
     "mala-mixture": (MALA(0.3), references.skewed_mixture),
     "mala-box": (MALA(0.2), references.tilted_box),
+    "mala-preconditioned": (
+        MALA(0.4, preconditioner=[[0.7, 0.0, 0.0], [0.4, 0.9, 0.0], [-0.3, 0.5, 1.3]]),
+        references.correlated_gaussian,
+    ),
+    "underdamped-well": (UnderdampedLangevin(0.2), references.tilted_double_well),
+    "underdamped-box": (
+        UnderdampedLangevin(0.3, scheme="obabo", preconditioner=[0.5, 0.8]),
+        references.tilted_box,
+    ),
+    "independence-box": (IndependenceMetropolis(Uniform(Box(2, -1.0, 1.0))), references.tilted_box),
     "hmc-well": (HMC(0.2, num_leapfrog=3), references.tilted_double_well),
     "heat-bath-categorical": (HeatBath(), references.skewed_categorical),
     "heat-bath-rbm": (HeatBath("random"), references.asymmetric_rbm),

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from energax import testing
-from energax.densities import Gaussian
-from energax.kernels import HMC, MALA, ULA, BlockGibbs, HeatBath, RandomWalk
+from energax.densities import Gaussian, Uniform
+from energax.kernels import HMC, MALA, ULA, BlockGibbs, HeatBath, IndependenceMetropolis, RandomWalk
+from energax.spaces import Torus
 from energax.testing import references
 from energax.testing._exact_start import last_of_chains
 
@@ -28,13 +29,17 @@ REFERENCES = {
 KERNELS = {
     "rwm": (RandomWalk(0.8), ("mixture", "well", "box", "angle")),
     "mala": (MALA(0.25), ("mixture", "gaussian", "box", "angle")),
+    "mala-preconditioned": (MALA(0.4, preconditioner=[[0.9, 0.0], [-0.4, 0.6]]), ("mixture",)),
+    "independence": (IndependenceMetropolis(Gaussian(jnp.array([0.4, -0.2]), 2.0)), ("mixture",)),
+    "independence-angle": (IndependenceMetropolis(Uniform(Torus(1))), ("angle",)),
     "hmc": (HMC(0.35, num_leapfrog=4), ("mixture", "well", "box", "angle")),
     "heat-bath": (HeatBath(), ("ising", "categorical", "rbm")),
     "random-scan": (HeatBath("random"), ("ising",)),
     "block-gibbs": (BlockGibbs(), ("rbm", "ising")),
 }
+ORIGINAL = ("rwm", "mala", "hmc", "heat-bath", "block-gibbs")
 CASES = [(k, target, "fast") for k, (_, targets) in KERNELS.items() for target in targets]
-CASES += [(k, targets[0], "as-given") for k, (_, targets) in KERNELS.items() if k != "random-scan"]
+CASES += [(k, targets[0], "as-given") for k, (_, targets) in KERNELS.items() if k in ORIGINAL]
 
 
 @pytest.mark.parametrize(("name", "target", "generator"), CASES, ids=["-".join(case) for case in CASES])

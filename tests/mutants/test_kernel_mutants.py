@@ -7,14 +7,26 @@ import numpy as np
 import pytest
 
 from energax import testing
+from energax.densities import Gaussian
 from energax.energies import blocks
-from energax.kernels import HMC, MALA, AbstractStepSizeKernel, BlockGibbs, HeatBath, RandomWalk, StepInfo
+from energax.kernels import (
+    HMC,
+    MALA,
+    AbstractStepSizeKernel,
+    BlockGibbs,
+    HeatBath,
+    IndependenceMetropolis,
+    RandomWalk,
+    StepInfo,
+    UnderdampedLangevin,
+)
 from energax.kernels._block_gibbs import BlockGibbsState
 from energax.kernels._heat_bath import HeatBathState
 from energax.kernels._langevin import LangevinState, fold_state, langevin_state
 from energax.kernels._metropolis import metropolis, select
 from energax.kernels._rwm import NormalProposal, RandomWalkState
 from energax.testing import references
+from energax.testing._exact_start import last_of_chains
 
 # -- defects of the law -----------------------------------------------------------------------------------------------
 
@@ -49,6 +61,39 @@ class NoiseTenPerCentTooLarge(MALA):
     def proposal(self, state):
         law = MALA(self.step_size).proposal(state)
         return ScaledNoise(law.mean, law.scale, 1.1)
+
+
+class UnscaledDensity(NormalProposal):
+    """Draws with the preconditioner, but `log_prob` forgets it."""
+
+    def log_prob(self, y):
+        return NormalProposal(self.mean, self.scale).log_prob(y)
+
+
+class HalfPreconditioned(MALA):
+    def proposal(self, state):
+        law = MALA(self.step_size, self.preconditioner).proposal(state)
+        return UnscaledDensity(law.mean, law.scale, law.factor)
+
+
+class NoProposalDensity(IndependenceMetropolis):
+    def log_ratio(self, old, new):
+        return old.value - new.value
+
+
+class NoiseOfTwiceTheTime(UnderdampedLangevin):
+    def _rubbed(self, p, noise, share):
+        exponent = share * self.friction * self.step_size
+        return jnp.exp(-exponent) * p + jnp.sqrt(1 - jnp.exp(-4 * exponent)) * noise
+
+
+class OneKick(UnderdampedLangevin):
+    """Symplectic Euler: the second half of the kick is forgotten."""
+
+    def move(self, energy, state, noises):
+        p = self._rubbed(self._kicked(state.momentum, state.score), noises[0], 0.5)
+        there = langevin_state(energy, self._drifted(state.x, p, 1.0))
+        return type(state)(there.x, there.value, there.score, self._rubbed(p, noises[1], 0.5))
 
 
 class SwappedSign(RandomWalk):
@@ -161,12 +206,24 @@ def balance(kernel, reference, key):
     testing.assert_detailed_balance(kernel, reference.energy, *jax.random.normal(key, (2, 50, 2)))
 
 
+def variance_of_obabo(kernel, reference, key):
+    draw_key, step_key = jax.random.split(key)
+    stated = 1 / (1 - 0.8**2 / 4)
+    x = np.sqrt(stated) * jax.random.normal(draw_key, (20_000, 1))
+    ends = last_of_chains(kernel, Gaussian(jnp.zeros(1)), x, jax.random.split(step_key, 20_000), 10)
+    testing.assert_mean(np.asarray(ends) ** 2, [stated])
+
+
 WRONG_LAW = [
     (NoProposalRatio(0.25), references.skewed_mixture, exact_start),
     (NoProposalRatio(0.25), references.skewed_mixture, balance),
     (ForwardProposalTwice(0.25), references.skewed_mixture, balance),
     (HalvedNoise(0.25), references.skewed_mixture, exact_start),
     (NoiseTenPerCentTooLarge(0.25), references.correlated_gaussian, exact_start),
+    (HalfPreconditioned(0.4, [0.4, 1.0, 2.0]), references.correlated_gaussian, exact_start),
+    (NoProposalDensity(Gaussian(jnp.zeros(2), 2.0)), references.skewed_mixture, exact_start),
+    (NoiseOfTwiceTheTime(0.8, scheme="obabo"), references.correlated_gaussian, variance_of_obabo),
+    (OneKick(0.8, scheme="obabo"), references.correlated_gaussian, variance_of_obabo),
     (SwappedSign(0.8), references.tilted_double_well, exact_start),
     (ValueOfTheFirstConfiguration(0.8), references.tilted_double_well, exact_start),
     (CutOffAtTheWalls(0.8), references.tilted_box, exact_start),

@@ -9,9 +9,11 @@ from energax.kernels._base import target as target
 from energax.kernels._block_gibbs import BlockGibbs as BlockGibbs
 from energax.kernels._heat_bath import HeatBath as HeatBath
 from energax.kernels._hmc import HMC as HMC
+from energax.kernels._independence import IndependenceMetropolis as IndependenceMetropolis
 from energax.kernels._langevin import MALA as MALA
 from energax.kernels._langevin import ULA as ULA
 from energax.kernels._rwm import RandomWalk as RandomWalk
+from energax.kernels._underdamped import UnderdampedLangevin as UnderdampedLangevin
 
 __all__ = [
     "HMC",
@@ -22,8 +24,10 @@ __all__ = [
     "AbstractStepSizeKernel",
     "BlockGibbs",
     "HeatBath",
+    "IndependenceMetropolis",
     "RandomWalk",
     "StepInfo",
+    "UnderdampedLangevin",
     "suggestions",
     "target",
 ]

@@ -10,6 +10,7 @@ from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, value_and_score
 from energax.kernels._base import AbstractState, AbstractStepSizeKernel, StepInfo, as_step_size
 from energax.kernels._metropolis import all_finite, combine, metropolis, select
+from energax.kernels._preconditioner import as_factor, check_preconditioner, scaled, transposed
 from energax.kernels._rwm import NormalProposal
 
 
@@ -26,14 +27,15 @@ def langevin_state(energy: AbstractEnergy, x: Configuration) -> LangevinState:
     return LangevinState(x, *value_and_score(energy, x))
 
 
-def langevin_proposal(state: LangevinState, step_size: Scalar) -> NormalProposal:
-    """The Euler–Maruyama law N(x + h s(x), 2h I) of Langevin dynamics."""
-    mean = combine(lambda x, s: x + step_size.astype(x.dtype) * s, state.x, state.score)
-    return NormalProposal(mean, jnp.sqrt(2 * step_size))
+def langevin_proposal(state: LangevinState, step_size: Scalar, factor: Configuration = None) -> NormalProposal:
+    """The Euler–Maruyama law N(x + h P s(x), 2h P) of Langevin dynamics with P = L Lᵀ."""
+    drift = scaled(factor, transposed(factor, state.score))
+    mean = combine(lambda x, s: x + step_size.astype(x.dtype) * s, state.x, drift)
+    return NormalProposal(mean, jnp.sqrt(2 * step_size), factor)
 
 
 class ULA(AbstractStepSizeKernel):
-    """Samples approximately from exp(−E): x' = x − h ∇E(x) + √(2h) ξ.
+    """Samples approximately from exp(−E): x' = x − h P ∇E(x) + √(2h) L ξ, with P = L Lᵀ the identity by default.
 
     Exactness: biased by O(h); on N(0, σ²) the stationary variance is exactly σ²/(1 − h/(2σ²)).
 
@@ -42,12 +44,16 @@ class ULA(AbstractStepSizeKernel):
     Args:
         step_size: h > 0, units of x². Stable on a quadratic of curvature k for h < 2/k. There is one step size: noise
             and drift belong together, and a temperature is set with `Tempered`.
+        preconditioner: L, or None. An array like x is its diagonal: the standard deviations of the coordinates, say;
+            for x of shape (d,) a lower triangular matrix: the Cholesky factor of their covariance. The step size is
+            then in units of L².
 
     References:
         [roberts1996]
     """
 
     step_size: Scalar = eqx.field(converter=as_step_size)
+    preconditioner: Configuration = eqx.field(converter=as_factor, default=None)
 
     @property
     def exact(self) -> bool:
@@ -63,6 +69,7 @@ class ULA(AbstractStepSizeKernel):
 
     def init(self, energy: AbstractEnergy, x: Configuration, *, key: PRNGKey) -> LangevinState:
         del key
+        check_preconditioner(energy, self.preconditioner, x)
         return langevin_state(energy, x)
 
     def refresh(self, energy: AbstractEnergy, state: LangevinState) -> LangevinState:
@@ -70,7 +77,7 @@ class ULA(AbstractStepSizeKernel):
 
     def proposal(self, state: LangevinState) -> NormalProposal:
         """The law of the next point in the covering space."""
-        return langevin_proposal(state, self.step_size)
+        return langevin_proposal(state, self.step_size, self.preconditioner)
 
     def step(self, energy: AbstractEnergy, state: LangevinState, *, key: PRNGKey) -> tuple[LangevinState, StepInfo]:
         new = langevin_state(energy, energy.space.fold(self.proposal(state).draw(key=key)))
@@ -81,9 +88,10 @@ class ULA(AbstractStepSizeKernel):
 
 
 class MALA(AbstractStepSizeKernel):
-    """Leaves exp(−E) invariant: a Langevin step x − h∇E(x) + √(2h) ξ, accepted by Metropolis–Hastings.
+    """Leaves exp(−E) invariant: a Langevin step x − hP∇E(x) + √(2h) L ξ, accepted by Metropolis–Hastings.
 
-    log q(y | x) = −‖y − x + h∇E(x)‖²/(4h), accepted with min(1, exp(E(x) − E(y)) q(x | y)/q(y | x)).
+    log q(y | x) = −‖L⁻¹(y − x + hP∇E(x))‖²/(4h), accepted with min(1, exp(E(x) − E(y)) q(x | y)/q(y | x)); P = L Lᵀ
+    is the identity by default.
 
     Exactness: invariant at any step size. On boxes and tori the step is made in the covering space, on which the
     energy is continued by reflection or periodically.
@@ -92,12 +100,14 @@ class MALA(AbstractStepSizeKernel):
 
     Args:
         step_size: h > 0, units of x². About d^(−1/3) for standardised targets; tune to an acceptance of 0.574.
+        preconditioner: L as in `ULA`, fixed during a run: tuned while the chain is recorded, it would bias the law.
 
     References:
         [roberts1996], [roberts1998]
     """
 
     step_size: Scalar = eqx.field(converter=as_step_size)
+    preconditioner: Configuration = eqx.field(converter=as_factor, default=None)
 
     @property
     def exact(self) -> bool:
@@ -113,6 +123,7 @@ class MALA(AbstractStepSizeKernel):
 
     def init(self, energy: AbstractEnergy, x: Configuration, *, key: PRNGKey) -> LangevinState:
         del key
+        check_preconditioner(energy, self.preconditioner, x)
         return langevin_state(energy, x)
 
     def refresh(self, energy: AbstractEnergy, state: LangevinState) -> LangevinState:
@@ -120,7 +131,7 @@ class MALA(AbstractStepSizeKernel):
 
     def proposal(self, state: LangevinState) -> NormalProposal:
         """The proposal in the covering space."""
-        return langevin_proposal(state, self.step_size)
+        return langevin_proposal(state, self.step_size, self.preconditioner)
 
     def log_ratio(self, old: LangevinState, new: LangevinState) -> Scalar:
         """Log [exp(−E(y)) q(x | y)] − log [exp(−E(x)) q(y | x)] of a move from x to y in the covering space."""

@@ -9,21 +9,25 @@ from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy
 from energax.kernels._base import AbstractState, AbstractStepSizeKernel, StepInfo, as_step_size
 from energax.kernels._metropolis import combine, metropolis, normal_like, select, squared_norm
+from energax.kernels._preconditioner import scaled, unscaled
 
 
 class NormalProposal(eqx.Module):
-    """y ~ N(mean, scale² I)."""
+    """y ~ N(mean, scale² L Lᵀ); L is the identity where `factor` is None."""
 
     mean: Configuration
     scale: Scalar
+    factor: Configuration = None
 
     def draw(self, *, key: PRNGKey) -> Configuration:
         """One draw."""
-        return combine(lambda m, z: m + self.scale.astype(m.dtype) * z, self.mean, normal_like(self.mean, key=key))
+        noise = scaled(self.factor, normal_like(self.mean, key=key))
+        return combine(lambda m, z: m + self.scale.astype(m.dtype) * z, self.mean, noise)
 
     def log_prob(self, y: Configuration) -> Scalar:
-        """Log-density up to a constant that depends on the scale and the dimension only."""
-        return -squared_norm(combine(lambda a, b: a - b, y, self.mean)) / (2 * self.scale**2)
+        """Log-density up to a constant that depends on scale, L and the dimension only."""
+        white = unscaled(self.factor, combine(lambda a, b: a - b, y, self.mean))
+        return -squared_norm(white) / (2 * self.scale**2)
 
 
 class RandomWalkState(AbstractState):

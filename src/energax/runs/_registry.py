@@ -74,6 +74,18 @@ class HMCConfig:
     """Leapfrog steps in each transition."""
 
 
+@dataclasses.dataclass(frozen=True)
+class UnderdampedConfig:
+    """Options of underdamped Langevin dynamics."""
+
+    step_size: float = 0.1
+    """Time step."""
+    friction: float = 1.0
+    """Rate at which the momentum is forgotten."""
+    scheme: str = "baoab"
+    """"baoab" or "obabo"."""
+
+
 KERNELS: dict[str, Entry[Any]] = {
     entry.name: entry
     for entry in (
@@ -97,6 +109,13 @@ KERNELS: dict[str, Entry[Any]] = {
         Entry("ula", kernels.ULA, StepSizeConfig, lambda c: kernels.ULA(c.step_size), "unadjusted Langevin, biased"),
         Entry(
             "hmc", kernels.HMC, HMCConfig, lambda c: kernels.HMC(c.step_size, c.num_leapfrog), "Hamiltonian Monte Carlo"
+        ),
+        Entry(
+            "underdamped",
+            kernels.UnderdampedLangevin,
+            UnderdampedConfig,
+            lambda c: kernels.UnderdampedLangevin(c.step_size, c.friction, c.scheme),
+            "Langevin with momentum, biased",
         ),
         Entry(
             "random-walk",

@@ -14,7 +14,7 @@ from energax import exact
 from energax._errors import NotTractable
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, Block, blocks, observed
-from energax.kernels import MALA, AbstractKernel, BlockGibbs, HeatBath, RandomWalk, target
+from energax.kernels import MALA, AbstractKernel, BlockGibbs, HeatBath, IndependenceMetropolis, RandomWalk, target
 from energax.spaces import AbstractDiscreteSpace
 from energax.testing._calibrated import FALSE_ALARM, assert_counts
 from energax.testing._contract import array_parts, cast_arrays, require
@@ -43,6 +43,12 @@ def log_transition(kernel: AbstractKernel, energy: AbstractEnergy, x: Configurat
 def _(kernel: RandomWalk, energy: AbstractEnergy, x: Configuration, y: Configuration) -> Scalar:
     fold = energy.space.fold
     return kernel.proposal(x).log_prob(y) + jnp.minimum(0.0, energy(fold(x)) - energy(fold(y)))
+
+
+@log_transition.register
+def _(kernel: IndependenceMetropolis, energy: AbstractEnergy, x: Configuration, y: Configuration) -> Scalar:
+    here, there = (kernel.init(energy, z, key=jax.random.key(0)) for z in (x, y))
+    return kernel.proposal(here).log_prob(y) + jnp.minimum(0.0, kernel.log_ratio(here, there))
 
 
 @log_transition.register
