@@ -10,9 +10,13 @@ from energax.kernels import (
     MALA,
     ULA,
     BlockGibbs,
+    Cycle,
     HeatBath,
     IndependenceMetropolis,
+    Mixture,
+    OnPart,
     RandomWalk,
+    Repeat,
     UnderdampedLangevin,
 )
 from energax.spaces import Box
@@ -54,6 +58,13 @@ TABLE = {
     "heat-bath-rbm": (HeatBath("random"), references.asymmetric_rbm),
     "block-gibbs-ising": (BlockGibbs(), references.asymmetric_ising),
     "block-gibbs-rbm": (BlockGibbs(), references.asymmetric_rbm),
+    "cycle-parts": (
+        Cycle((OnPart(RandomWalk(0.8), "place"), OnPart(HeatBath("random"), "spin"))),
+        references.spins_and_normals,
+    ),
+    "part-alone": (OnPart(RandomWalk(0.8), "place"), references.spins_and_normals),
+    "mixture-well": (Mixture((RandomWalk(0.3), RandomWalk(1.5)), (0.7, 0.3)), references.tilted_double_well),
+    "repeat-angle": (Repeat(RandomWalk(0.8), 2), references.tilted_angle),
 }
 
 

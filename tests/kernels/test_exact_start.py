@@ -11,7 +11,19 @@ import pytest
 
 from energax import testing
 from energax.densities import Gaussian, Uniform
-from energax.kernels import HMC, MALA, ULA, BlockGibbs, HeatBath, IndependenceMetropolis, RandomWalk
+from energax.kernels import (
+    HMC,
+    MALA,
+    ULA,
+    BlockGibbs,
+    Cycle,
+    HeatBath,
+    IndependenceMetropolis,
+    Mixture,
+    OnPart,
+    RandomWalk,
+    Repeat,
+)
 from energax.spaces import Torus
 from energax.testing import references
 from energax.testing._exact_start import last_of_chains
@@ -25,6 +37,7 @@ REFERENCES = {
     "rbm": references.asymmetric_rbm,
     "ising": references.asymmetric_ising,
     "categorical": references.skewed_categorical,
+    "spins and normals": references.spins_and_normals,
 }
 KERNELS = {
     "rwm": (RandomWalk(0.8), ("mixture", "well", "box", "angle")),
@@ -36,6 +49,9 @@ KERNELS = {
     "heat-bath": (HeatBath(), ("ising", "categorical", "rbm")),
     "random-scan": (HeatBath("random"), ("ising",)),
     "block-gibbs": (BlockGibbs(), ("rbm", "ising")),
+    "parts": (Cycle((OnPart(MALA(0.3), "place"), OnPart(HeatBath(), "spin"))), ("spins and normals",)),
+    "cycle": (Cycle((BlockGibbs(), Repeat(HeatBath("random"), 2))), ("rbm",)),
+    "mixture": (Mixture((MALA(0.25), RandomWalk(1.5)), (0.7, 0.3)), ("well",)),
 }
 ORIGINAL = ("rwm", "mala", "hmc", "heat-bath", "block-gibbs")
 CASES = [(k, target, "fast") for k, (_, targets) in KERNELS.items() for target in targets]

@@ -26,6 +26,7 @@ from energax.energies._parts import Clamped as Clamped
 from energax.energies._parts import Conditional as Conditional
 from energax.energies._parts import Given as Given
 from energax.energies._parts import Marginal as Marginal
+from energax.energies._parts import given_others as given_others
 from energax.energies._parts import marginal as marginal
 from energax.energies._wrappers import FREE as FREE
 from energax.energies._wrappers import Interpolated as Interpolated
@@ -72,6 +73,7 @@ __all__ = [
     "energy",
     "exact_draw",
     "flip_deltas",
+    "given_others",
     "is_confined",
     "latent",
     "log_normalizer",

@@ -173,18 +173,36 @@ def complete(energy: AbstractEnergy, x: Configuration, *, key: PRNGKey) -> Confi
 
 
 def capabilities(energy: AbstractEnergy) -> frozenset[str]:
-    """The names that kernels use in `needs`: what `energy` offers."""
+    """The names that kernels use in `needs`: what `energy` offers.
+
+    Over a product space also what it offers as a function of one part with the others held, as ``part.name``.
+    """
     space = observed_space(energy)
+    offered = _offered_by(space)
+    if isinstance(space, Product):
+        offered |= {f"{name}.{own}" for name, part in space.items for own in _offered_by(part)}
+    if blocks(energy):
+        offered.add("blocks")
+    return frozenset(offered)
+
+
+def _offered_by(space: AbstractSpace) -> set[str]:
+    """What every energy over a space offers."""
     offered = {"energy"}
-    if not space.is_discrete:
+    if _is_continuous(space):
         offered |= {"continuous", "score"}
     if isinstance(space, AbstractDiscreteSpace):
         offered.add("conditional_logits")
     if isinstance(space, AbstractTwoValuedSpace):
         offered.add("flip_deltas")
-    if blocks(energy):
-        offered.add("blocks")
-    return frozenset(offered)
+    return offered
+
+
+def _is_continuous(space: AbstractSpace) -> bool:
+    """Whether no part of the space is discrete."""
+    if isinstance(space, Product):
+        return all(_is_continuous(part) for _, part in space.items)
+    return not space.is_discrete
 
 
 def discrete_part(energy: AbstractEnergy, part: str | None) -> AbstractDiscreteSpace:

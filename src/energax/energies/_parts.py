@@ -257,6 +257,20 @@ def _(energy: Given, x: Configuration, part: str | None = None) -> Float[Array, 
     return conditional_logits(energy.joint, energy.whole(x), next(iter(rest)) if part is None else part)
 
 
+def given_others(energy: AbstractEnergy, name: str, x: Configuration) -> AbstractEnergy:
+    """The energy over one part of a product space, x_name ↦ E(x_name, rest), with the rest of `x` held.
+
+    Raises:
+        SpaceError: The energy has no such part.
+    """
+    if not isinstance(energy.space, Product) or name not in energy.space.parts:
+        raise SpaceError(f"There is no part {name!r} in {energy.space}.")
+    for other in energy.space.parts:
+        if other != name:
+            energy = Given(energy, other, x[other])
+    return energy
+
+
 class Batched(eqx.Module):
     """A batch of energies, one for each chain: labels, tethers, temperatures.
 

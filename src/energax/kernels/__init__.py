@@ -4,14 +4,19 @@ from energax.kernels._base import AbstractKernel as AbstractKernel
 from energax.kernels._base import AbstractState as AbstractState
 from energax.kernels._base import AbstractStepSizeKernel as AbstractStepSizeKernel
 from energax.kernels._base import StepInfo as StepInfo
+from energax.kernels._base import seen_by as seen_by
 from energax.kernels._base import suggestions as suggestions
 from energax.kernels._base import target as target
 from energax.kernels._block_gibbs import BlockGibbs as BlockGibbs
+from energax.kernels._compose import Cycle as Cycle
+from energax.kernels._compose import Mixture as Mixture
+from energax.kernels._compose import Repeat as Repeat
 from energax.kernels._heat_bath import HeatBath as HeatBath
 from energax.kernels._hmc import HMC as HMC
 from energax.kernels._independence import IndependenceMetropolis as IndependenceMetropolis
 from energax.kernels._langevin import MALA as MALA
 from energax.kernels._langevin import ULA as ULA
+from energax.kernels._on_part import OnPart as OnPart
 from energax.kernels._rwm import RandomWalk as RandomWalk
 from energax.kernels._underdamped import UnderdampedLangevin as UnderdampedLangevin
 
@@ -23,11 +28,16 @@ __all__ = [
     "AbstractState",
     "AbstractStepSizeKernel",
     "BlockGibbs",
+    "Cycle",
     "HeatBath",
     "IndependenceMetropolis",
+    "Mixture",
+    "OnPart",
     "RandomWalk",
+    "Repeat",
     "StepInfo",
     "UnderdampedLangevin",
+    "seen_by",
     "suggestions",
     "target",
 ]

@@ -11,6 +11,7 @@ from jax.core import Tracer
 from energax._errors import ArgumentError, KernelMismatch
 from energax._typing import BoolScalar, Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, capabilities, latent, marginal, observed_space
+from energax.spaces import AbstractSpace, Product
 
 
 class AbstractState(eqx.Module):
@@ -109,15 +110,23 @@ def target(energy: AbstractEnergy, kernel: AbstractKernel) -> AbstractEnergy:
     if missing:
         space = observed_space(energy)
         raise KernelMismatch(
-            f"{type(kernel).__name__} needs {_READABLE[min(missing)]}, but {type(energy).__name__} has space={space}"
+            f"{type(kernel).__name__} needs {_readable(min(missing))}, but {type(energy).__name__} has space={space}"
             f"{'' if missing != {'blocks'} else ' and no known blocks'}. Try {' or '.join(suggestions(energy))}."
         )
+    return seen_by(energy, kernel)
+
+
+def seen_by(energy: AbstractEnergy, kernel: AbstractKernel) -> AbstractEnergy:
+    """The energy that a kernel moves in: the joint one, or the marginal where it does not draw hidden parts itself."""
     return energy if kernel.uses_hidden or latent(energy) is None else marginal(energy)
 
 
 def suggestions(energy: AbstractEnergy) -> list[str]:
     """Kernels that would work for `energy`, best first."""
-    offered = capabilities(energy)
+    return _suggested(capabilities(energy)) or [_suggested_for_parts(observed_space(energy), capabilities(energy))]
+
+
+def _suggested(offered: frozenset[str]) -> list[str]:
     known = [
         ("BlockGibbs()", "blocks"),
         ("HeatBath()", "conditional_logits"),
@@ -128,9 +137,24 @@ def suggestions(energy: AbstractEnergy) -> list[str]:
     return [text for text, need in known if need in offered][:2]
 
 
+def _suggested_for_parts(space: AbstractSpace, offered: frozenset[str]) -> str:
+    """A cycle with a kernel for each part of a product space that no single kernel fits."""
+    names = list(space.parts) if isinstance(space, Product) else []
+    on_part = []
+    for name in names:
+        own = frozenset(need.removeprefix(f"{name}.") for need in offered if need.startswith(f"{name}."))
+        on_part += [f"OnPart({text}, {name!r})" for text in _suggested(own)[:1]]
+    return f"Cycle(({', '.join(on_part)},))" if on_part else "a kernel of your own"
+
+
 def as_step_size(value: Any) -> Scalar:
     """A step size as a traced leaf of a fixed dtype, so that a new value never recompiles."""
     return jnp.asarray(value, jnp.result_type(float) if isinstance(value, int | float) else None)
+
+
+def _readable(need: str) -> str:
+    part, dot, own = need.rpartition(".")
+    return f"{_READABLE[own]} in a part {part!r}" if dot else _READABLE[own]
 
 
 _READABLE = {

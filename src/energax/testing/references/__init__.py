@@ -8,6 +8,7 @@ from energax.testing.references._continuous import tilted_double_well as tilted_
 from energax.testing.references._discrete import asymmetric_ising as asymmetric_ising
 from energax.testing.references._discrete import asymmetric_rbm as asymmetric_rbm
 from energax.testing.references._discrete import skewed_categorical as skewed_categorical
+from energax.testing.references._mixed import spins_and_normals as spins_and_normals
 from energax.testing.references._reference import Moment as Moment
 from energax.testing.references._reference import Reference as Reference
 
@@ -19,6 +20,7 @@ __all__ = [
     "correlated_gaussian",
     "skewed_categorical",
     "skewed_mixture",
+    "spins_and_normals",
     "tilted_angle",
     "tilted_box",
     "tilted_double_well",
