@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +52,18 @@ CASES = {
     "object.npy": (lambda p: np.save(p, np.array([{}, {}], dtype=object), allow_pickle=True), "object|pickle"),
     "data.xyz": (lambda p: p.write_text("1 2 3"), "suffix"),
     "broken.npz": (lambda p: p.write_bytes(b"PK\x03\x04 not a zip"), "broken.npz"),
+    "junk.csv": (lambda p: p.write_bytes(RNG.bytes(3000)), "not a text file in UTF-8"),
+    "latin.csv": (lambda p: p.write_bytes("größe,b\n1,2\n3,4\n".encode("latin-1")), "not a text file in UTF-8"),
+    "inf.csv": (lambda p: p.write_text("a,b\n1,2\n3,inf\n4,5\n6,nan\n"), "2 of 8 values, first at line 3, column 'b'"),
+    "german.csv": (lambda p: p.write_text("a;b\n1,5;2\n3,4;4\n"), "Line 2, column 'a'"),
+    "complex.npy": (lambda p: np.save(p, RNG.normal(size=(20, 2)) + 1j), "complex"),
+    "huge.npy": (lambda p: np.save(p, 1e300 * RNG.normal(size=(20, 2))), "other units"),
+    "tiny.npy": (lambda p: np.save(p, 1e-300 * RNG.normal(size=(20, 2))), "other units"),
+    "empty": (lambda p: p.mkdir(), "holds no images"),
+    "dated.npy": (lambda p: np.save(p, np.zeros((20, 2), "M8[s]")), "dates"),
+    "two.npz": (lambda p: np.savez(p, a=np.eye(5), b=np.eye(5)), "holds the arrays a, b"),
+    "uneven.npz": (lambda p: np.savez(p, train=RNG.normal(size=(9, 2)), test=np.eye(3)), "shape .3,."),
+    "bad-test.npz": (lambda p: np.savez(p, train=RNG.normal(size=(9, 2)), test=np.full((3, 2), np.nan)), "6 of 6"),
 }
 
 
@@ -71,7 +86,38 @@ def test_bad_files(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
         (("fit", "digits", "--kernel", "hmc"), "BlockGibbs()"),
         (("fit", "digits", "--objective", "denoising-score-matching"), "discrete"),
         (("fit", "digits", "--num-steps", "0"), "at least 1"),
-        (("fit", "digits", "--num-steps", "many"), "--num-steps"),
+        (("fit", "digits", "--num-steps", "-1"), "at least 1"),
+        (("fit", "digits", "--num-steps", "99999999999999999999"), "at most"),
+        (("fit", "digits", "--num-steps", "1e9"), "--num-steps needs a whole number, got '1e9'"),
+        (("fit", "digits", "--num-steps", "many"), "--num-steps needs a whole number, got 'many'"),
+        (("fit", "digits", "--learning-rate", "fast"), "--learning-rate needs a number, got 'fast'"),
+        (("fit", "digits", "--learning-rate", "inf"), "finite"),
+        (("fit", "digits", "--ema-decay", "nan"), "--ema-decay"),
+        (("fit", "digits", "--weight-decay", "nan"), "--weight-decay"),
+        (("fit", "digits", "--batch-size", "0"), "--batch-size must be at least 1"),
+        (("fit", "digits", "--num-chains", "0"), "at least one chain"),
+        (("fit", "digits", "--chain-steps", "0"), "at least one step"),
+        (("fit", "digits", "--reservoir", "3"), "at least as large as num_chains"),
+        (("fit", "digits", "--restart", "nan"), "probability"),
+        (("fit", "digits", "--seed", "-1"), "between 0 and 4294967295"),
+        (("fit", "digits", "--seed", str(2**70)), "between 0 and 4294967295"),
+        (("fit", "digits", "--step-size", "1"), "block-gibbs has no option --step-size"),
+        (("fit", "digits", "--layers", "3"), "rbm has no option --layers"),
+        (("fit", "digits", "--hidden", "1000000000"), "GiB"),
+        (("fit", "digits", "--model"), "--model needs a value"),
+        (("fit", "digits", "--out", ""), "--out is empty"),
+        (("fit", "digits", "--out", "a\0b"), "null byte"),
+        (("fit", "digits", "mnist"), "mnist"),
+        (("fit", ""), "DATA is empty"),
+        (("fit", "a\0b.npy"), "no file"),
+        (("fit", "/dev/null"), "no suffix"),
+        (("fit", "two-moons", "--layers", "-1"), "--layers"),
+        (("fit", "two-moons", "--hidden", "0"), "--hidden"),
+        (("fit", "two-moons", "--activation", "foo"), "silu"),
+        (("fit", "two-moons", "--step-size", "nan"), "step_size"),
+        (("fit", "two-moons", "--num-leapfrog", "0"), "num_leapfrog"),
+        (("fit", "two-moons", "--model", "conv"), "images"),
+        (("fit", "two-moons", "--binarize", "threshold"), "cannot be binarized"),
         (("fit", "digits", "--num-stepz", "5"), "--num-steps"),
         (("fit", "digits", "--learning-rate", "-1"), "positive"),
         (("fit", "digits", "--hidden", "0"), "num_hidden=0"),
@@ -87,6 +133,13 @@ def test_bad_files(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
         (("sample", "nowhere"), "no run"),
         (("report", "nowhere"), "no run"),
         (("sample", ".", "--num", "0"), "at least 1"),
+        (("sample", ".", "--num", "1e3"), "--num needs a whole number, got '1e3'"),
+        (("sample", ".", "--out", "draws.csv"), ".npz"),
+        (("sample", ".", "--out", "missing/draws.npz"), "no folder missing"),
+        (("evaluate", "", "--json"), "not a run"),
+        (("resume", ".", "--from-step", "x"), "--from-step needs a whole number"),
+        (("report", ".", "--jsn"), "--json"),
+        (("data", "digits", "--binarize", "half"), "threshold"),
         (("data", "digtis"), "'digits'"),
     ],
 )
@@ -115,6 +168,36 @@ def test_an_edited_config_is_noticed(capsys: pytest.CaptureFixture[str], tmp_pat
     path.write_text(path.read_text().replace('"hidden": 128', '"hidden": 64'))
     for command in ("resume", "evaluate", "report"):
         assert "edited" in refused(capsys, command, "run")
+
+
+@pytest.mark.parametrize("width", ["utf-8", "ascii"])
+def test_a_mistyped_number_is_one_short_sentence(width: str, tmp_path: Path) -> None:
+    """Whatever the terminal can show: the parser draws another box where it knows no box characters."""
+    command = [sys.executable, "-m", "energax.cli", "fit", "digits", "--num-steps", "1e9"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": width},
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "energax: --num-steps needs a whole number, got '1e9'. See `energax fit --help`.\n"
+
+
+def test_a_terminal_that_lacks_a_character_gets_a_question_mark(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "energax.cli", "data"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "?" in done.stdout
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -222,6 +222,15 @@ def test_entropies_are_those_of_the_literature(name):
         assert abs(entropy - 2.1431) < 4.9 * 0.0007
 
 
+@pytest.mark.parametrize(("name", "distance"), [("two-gaussians", 2.5), ("two-islands", 12.0)])
+def test_masses_of_two_gaussians(name, distance):
+    """P(x < 0) = 0.3 Φ(a) + 0.7 Φ(−a), a the half distance in standard deviations; the midpoint rule misses 1e-5."""
+    edge, log_p = grid(name)
+    left = min(np.exp(half).sum() for half in (log_p[: NUM_CELLS // 2], log_p[:, : NUM_CELLS // 2])) * edge**2
+    inside = scipy.stats.norm.cdf(distance / 2)
+    assert left == pytest.approx(0.3 * inside + 0.7 * (1 - inside), abs=1e-4)
+
+
 @pytest.mark.parametrize("name", [*CURVES, "rings", "checkerboard", "pinwheel"])
 def test_single_precision_is_finite_and_close(name):
     density = densities.planar(name)

@@ -148,6 +148,7 @@ def digits(model_sample: np.ndarray | None = None) -> Example:
         arrays={
             "data_sample": images[-100:],
             "model_sample": model_sample,
+            "nearest_train": images[:30],
             "energy_data": rng.normal(-32, 3.0, 360),
             "energy_model": rng.normal(-31.6, 3.4, 500),
             "energy_noise": rng.normal(-2, 3.0, 500),

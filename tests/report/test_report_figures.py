@@ -220,6 +220,25 @@ def test_the_zoom_is_whole_and_fits_a_phone():
         assert width * phone <= 328
 
 
+def test_pairs_stand_one_above_the_other_and_apart_from_the_next():
+    upper = np.arange(12.0).reshape(12, 1) * np.ones((1, 4))
+    figure = figures.image_pairs("Pairs", upper, 100 + upper, (2, 2), low=0.0, high=255.0)
+    source = Parsed(figure.markup).attributes("img")[0]["src"]
+    assert source is not None
+    sheet = png(source)
+    # ten pairs of 2 × 2 pixels in a double row; two more would not fill another one
+    assert sheet.shape[:2] == (5, 29)
+    opaque = sheet[..., 3] == 255
+    np.testing.assert_array_equal(sheet[0, ::3, 0], np.arange(10))
+    np.testing.assert_array_equal(sheet[3, ::3, 0], 100 + np.arange(10))
+    assert not opaque[2].any()
+    more = figures.image_pairs("Pairs", np.zeros((30, 4)), np.zeros((30, 4)), (2, 2), low=0.0, high=1.0)
+    source = Parsed(more.markup).attributes("img")[0]["src"]
+    assert source is not None
+    rows = (png(source)[..., 3] == 255).any(axis=1)
+    assert "".join("#" if row else "." for row in rows) == "...".join(["##.##"] * 3)
+
+
 def test_a_density_map_is_the_right_way_up():
     x, y = np.linspace(-1, 1, 40), np.linspace(-1, 1, 30)
     gx, gy = np.meshgrid(x, y)

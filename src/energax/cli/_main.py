@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 on success, 1 if the computation failed, 2 for a mistake in what was asked, 130 if interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _tolerate_narrow_streams()
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())
         return 0 if arguments else 2
@@ -47,6 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of our output has gone: keep Python from complaining about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        _complain(f"There is not enough memory ({error}). Use a smaller model, fewer chains or smaller data.")
         return 1
 
 
@@ -67,6 +74,13 @@ def usage() -> str:
     lines = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
     head = f"energax {__version__}: energy-based models\n\nusage: energax COMMAND ...   (energax COMMAND --help)"
     return f"{head}\n\n{lines}"
+
+
+def _tolerate_narrow_streams() -> None:
+    """Streams that cannot write a character, such as ≤ in a terminal of plain ASCII, write a question mark instead."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _complain(message: str) -> None:

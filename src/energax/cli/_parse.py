@@ -48,15 +48,34 @@ def one_line(text: str, command: str) -> str:
     lines = [line for line in lines if line and not line.startswith(("╭", "╰"))]
     sections: list[list[str]] = [[]]
     for line in lines:
-        if set(line) <= set("─ "):
+        if set(line) <= set("─- "):
             sections.append([])
         else:
             sections[-1].append(line)
+    if "╭" not in bare:
+        # Where stdout knows no box characters, the title is a line of its own.
+        sections = sections[1:] or sections
     # tyro repeats itself for each member of a union; its first sentence says it all.
     first = " ".join(sections[0]).split(" Got errors:")[0].strip().rstrip(".")
-    flags = [line.split()[0] for section in sections[1:] for line in section if line.startswith("--")]
-    guess = f" Did you mean {' or '.join(flags)}?" if "meant" in bare and flags else ""
-    return f"{first or 'The arguments cannot be read'}.{guess} See `energax {command} --help`."
+    flags = [line.split() for section in sections[1:] for line in section if line.startswith("--")]
+    guess = f" Did you mean {' or '.join(words[0] for words in flags)}?" if "meant" in bare and flags else ""
+    return f"{_shorter(first, flags)}.{guess} See `energax {command} --help`."
+
+
+_KINDS = {"N": "a whole number", "X": "a number"}
+
+
+def _shorter(said: str, flags: Sequence[Sequence[str]]) -> str:
+    """The usual complaints in fewer words; others as they are."""
+    if value := re.match(r"Error parsing (--[\w-]+):.*?(?:from \[(.*)\]|: ('.*'))$", said):
+        flag = value.group(1)
+        metavar = next((words[1] for words in flags if words[0] == flag and len(words) > 1), "")
+        return f"{flag} needs {_KINDS.get(metavar, 'another value')}, got {value.group(2) or value.group(3)}"
+    if lacking := re.match(r"Missing value for argument '(--[\w-]+)'", said):
+        return f"{lacking.group(1)} needs a value"
+    if place := re.match(r"Missing from [^:]*: (\w+)", said):
+        return f"{place.group(1)} is missing"
+    return said or "The arguments cannot be read"
 
 
 def flat(

@@ -35,6 +35,8 @@ def sample(arguments: Sequence[str]) -> int:
         raise ArgumentError(f"--out must be a .npz file, got {out}.")
     if out.exists():
         raise RunError(f"{out} exists already; nothing is overwritten. Choose another --out.")
+    if not out.parent.is_dir():
+        raise RunError(f"There is no folder {out.parent} to write {out.name} into.")
     run, output = Run.open(asked.run), Output(json=asked.json)
     with output.working(f"Drawing {asked.num} configurations"):
         samples = run.draw(asked.num, key=run.key("sample", asked.seed))

@@ -126,6 +126,8 @@ _DESCRIPTIONS = {
     "two-moons": "two interleaved half circles",
     "8gaussians": "eight Gaussians on a circle",
     "25gaussians": "a 5 × 5 grid of narrow Gaussians",
+    "two-gaussians": "Gaussians 2.5 standard deviations apart, masses 0.3 and 0.7",
+    "two-islands": "Gaussians 12 standard deviations apart, masses 0.3 and 0.7, which training cannot weigh",
     "checkerboard": "uniform on eight squares of a board",
     "pinwheel": "five twisted arms",
     "swiss-roll": "one spiral arm",

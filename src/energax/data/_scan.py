@@ -117,9 +117,11 @@ def moments(source: AbstractSource, contains: Callable[[Int64[np.ndarray, " n"]]
         rows = block[contains(np.arange(start, start + len(block)))].astype(np.float64)
         if not len(rows):
             continue
-        block_mean = rows.mean(0)
-        delta, total = block_mean - mean, count + len(rows)
-        squares = squares + ((rows - block_mean) ** 2).sum(0) + delta**2 * (count * len(rows) / total)
+        # What overflows or vanishes here is refused where the variance is used.
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            block_mean = rows.mean(0)
+            delta, total = block_mean - mean, count + len(rows)
+            squares = squares + ((rows - block_mean) ** 2).sum(0) + delta**2 * (count * len(rows) / total)
         mean = mean + delta * (len(rows) / total)
         low, high = np.minimum(low, rows.min(0)), np.maximum(high, rows.max(0))
         count = total

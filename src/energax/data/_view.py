@@ -169,6 +169,11 @@ def fit_transform(view: View, inside: Moments, source: AbstractSource) -> Abstra
     """The map to the model's units; its numbers come from the training rows alone."""
     if view.is_discrete:
         return SpinsToBinary() if view.values == "spins" else Identity()
+    if not np.all(np.isfinite(inside.variance)) or np.any((inside.variance == 0) & (inside.minimum < inside.maximum)):
+        raise DataError(
+            f"{source.where} goes from {inside.minimum.min():.4g} to {inside.maximum.max():.4g}: squares of such "
+            "differences leave the range of double precision, so give the data in other units."
+        )
     if view.kind == "table":
         return Standardize(inside.mean, np.sqrt(inside.variance))
     mean = inside.mean.mean()

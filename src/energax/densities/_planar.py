@@ -25,11 +25,18 @@ def _grid_of_gaussians() -> AbstractDensity:
     return GaussianMixture(jnp.asarray(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)), 0.2 / 1.414)
 
 
+def _two_gaussians(distance: float, scale: float) -> AbstractDensity:
+    half = distance * scale / 2
+    return GaussianMixture(jnp.array([[-half, 0.0], [half, 0.0]]), scale, jnp.array([0.3, 0.7]))
+
+
 # name: how to make it, and the half-width of the square around the origin outside of which less than 1e-12 of it lies
 _PLANAR: dict[str, tuple[Callable[[], AbstractDensity], float]] = {
     "two-moons": (lambda: SmearedCurve(Moons(), 0.2), 4.6),
     "8gaussians": (_eight_gaussians, 5.5),
     "25gaussians": (_grid_of_gaussians, 4.0),
+    "two-gaussians": (lambda: _two_gaussians(2.5, 1.0), 9.0),
+    "two-islands": (lambda: _two_gaussians(12.0, 0.5), 7.0),
     "checkerboard": (Checkerboard, 4.0),
     "pinwheel": (Pinwheel, 6.5),
     "swiss-roll": (lambda: SmearedCurve(Spiral(0.2, 1.5 * math.pi, 4.5 * math.pi), 0.2), 4.6),
@@ -45,7 +52,9 @@ def planar(name: str) -> AbstractDensity:
 
     ``two-moons`` (noise 0.2 on half circles of radius 2), ``8gaussians`` (radius 4/1.414, scale 0.5/1.414),
     ``25gaussians`` (spacing 2/1.414, scale 0.2/1.414), ``checkerboard`` (eight squares of side 2), ``pinwheel`` (five
-    arms), ``swiss-roll`` (noise 0.2), ``spirals`` (two arms, noise 0.1), ``rings`` (four circles, noise 0.08).
+    arms), ``swiss-roll`` (noise 0.2), ``spirals`` (two arms, noise 0.1), ``rings`` (four circles, noise 0.08). Two show
+    what can be weighed and what cannot, both with the masses 0.3 and 0.7: ``two-gaussians`` (2.5 standard deviations
+    apart) and ``two-islands`` (12 apart).
 
     The scales are those of the usual generators, with two deviations so that the law is known: the spirals have
     Gaussian noise only, and the pinwheel is twisted by the distance of each point (see `Pinwheel`).

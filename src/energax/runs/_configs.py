@@ -94,8 +94,25 @@ def typed(cls: type[T], values: Mapping[str, Any], what: str) -> T:
     hints = typing.get_type_hints(cls)
     unknown = set(values) - set(hints)
     if unknown:
-        raise ArgumentError(f"{what} has no option {sorted(unknown)[0]!r}. Known: {', '.join(sorted(hints))}.")
+        known = f"Known: {', '.join(_flag(name) for name in sorted(hints))}." if hints else "It has none."
+        raise ArgumentError(f"{what} has no option {_flag(sorted(unknown)[0])}. {known}")
     return cls(**{name: _converted(value, hints[name], f"{what}.{name}") for name, value in values.items()})
+
+
+def _flag(name: str) -> str:
+    """The option as it is typed."""
+    return f"--{name.replace('_', '-')}"
+
+
+def check_seed(seed: int) -> int:
+    """The seed itself, if it is one that makes a key of its own.
+
+    Raises:
+        ArgumentError: It is negative or has more than 32 bits, of which a key would silently keep the lowest.
+    """
+    if not 0 <= seed < 2**32:
+        raise ArgumentError(f"The seed must lie between 0 and {2**32 - 1}, got {seed}.")
+    return seed
 
 
 def _converted(value: Any, hint: Any, what: str) -> Any:

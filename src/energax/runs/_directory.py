@@ -14,6 +14,8 @@ def fresh_directory(out: str | Path | None, data: str, model: str) -> Path:
     Raises:
         RunError: `out` exists, or the place cannot be written to.
     """
+    if out is not None and not str(out).strip():
+        raise RunError("--out is empty: name a folder that does not exist yet.")
     try:
         if out is not None:
             path = Path(out)
@@ -35,12 +37,16 @@ def fresh_directory(out: str | Path | None, data: str, model: str) -> Path:
             else:
                 return path
     except FileExistsError as error:
+        if out is None:
+            raise RunError(f"{Path.cwd() / 'runs'} is not a folder, so no run can be created in it.") from error
         raise RunError(
             f"{out} exists already; a run never overwrites anything. Choose another --out, or continue it with "
             f"`energax resume {out}`."
         ) from error
-    except OSError as error:
-        raise RunError(f"No run can be created in {out or 'runs'}: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:
+        # A ValueError is a null byte in the path.
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"No run can be created in {out or 'runs'}: {reason}.") from error
 
 
 def _slug(source: str) -> str:

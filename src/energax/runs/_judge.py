@@ -28,6 +28,7 @@ _NUM_DRAWS = 128 * _NUM_CHAINS
 _NUM_SHOWN = 400
 _NUM_ENERGIES = 2_000
 _GRID = 200
+_NUM_NEIGHBOURS = 30
 
 Progress = Callable[[str, int, int], None]
 
@@ -67,7 +68,7 @@ def summarise(run: Run, *, seed: int | None = None, progress: Progress | None = 
         "sample_quality": quality.to_json(),
     }
     warnings = [*likelihood.warnings, *quality.warnings]
-    arrays = _arrays(data, energy, samples, draws, noise_key)
+    arrays = _arrays(data, energy, samples, draws, noise_key) | _neighbours(data, draws[_spread(draws)], train)
     if data.density is not None:
         tell("density", 0, 1)
         plane, grids, said = _plane(data.density, energy, draws)
@@ -139,13 +140,26 @@ def _arrays(
         name: np.asarray(_observed_energies(energy, jnp.asarray(values)), np.float64)
         for name, values in (("data", rows), ("model", draws[chosen]), ("noise", noise))
     }
-    shown = np.linspace(0, len(draws) - 1, min(len(draws), _NUM_SHOWN)).astype(int)
     return {
         "data_sample": data.transform.inverse(rows[:_NUM_SHOWN]),
-        "model_sample": data.transform.inverse(draws[shown]),
+        "model_sample": data.transform.inverse(draws[_spread(draws)]),
         **{f"energy_{name}": values for name, values in at.items()},
         "chain_energy": np.asarray(samples.energy[:8], np.float64),
     }
+
+
+def _spread(draws: np.ndarray) -> np.ndarray:
+    """Numbers of the draws that the page shows: a few of every chain."""
+    return np.linspace(0, len(draws) - 1, min(len(draws), _NUM_SHOWN)).astype(int)
+
+
+def _neighbours(data: Data, shown: np.ndarray, train: np.ndarray) -> dict[str, np.ndarray]:
+    """For images: the training row nearest to each of the first draws shown, in the model's units."""
+    if data.image_shape is None:
+        return {}
+    a, b = (rows.reshape(len(rows), -1).astype(np.float32) for rows in (shown[:_NUM_NEIGHBOURS], train))
+    nearest = np.argmin((b**2).sum(1) - 2 * a @ b.T, axis=1)
+    return {"nearest_train": data.transform.inverse(train[nearest])}
 
 
 def _noise(data: Data, rows: np.ndarray, key: PRNGKey) -> np.ndarray:

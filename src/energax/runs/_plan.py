@@ -5,22 +5,27 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import itertools
+import math
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 
 from energax._errors import ArgumentError, DataError
 from energax.data import Data, load
 from energax.kernels import target
-from energax.runs._configs import DataConfig, RunConfig, TrainingConfig, typed
+from energax.runs._configs import DataConfig, RunConfig, TrainingConfig, check_seed, typed
 from energax.runs._registry import DEFAULTS, MODELS, build_energy, build_kernel, build_objective, entry, options
 from energax.spaces import AbstractDiscreteSpace
 
 _VIEWS = ("threshold", "stochastic", "none")
 _GRID_MODELS = ("conv",)
+_MOST = 2**31 - 1
+"""Steps are counted in 32 bits."""
 
 
 def plan(
@@ -57,6 +62,9 @@ def plan(
         ArgumentError: A name or an option is unknown, or the parts do not fit together.
         DataError: The data cannot be used, or not by this model.
     """
+    if not str(source).strip():
+        raise ArgumentError("DATA is empty: give the name of a data set, or a file or folder.")
+    check_seed(seed)
     for kind, name in (("model", model), ("objective", objective), ("kernel", kernel)):
         if name is not None:
             entry(kind, name)
@@ -89,10 +97,26 @@ def plan(
 
 def check_parts(config: RunConfig, data: Data) -> None:
     """Build the model, its objective and its kernel once, so that what cannot work is refused before a run exists."""
+    _check_size(config, data)
     energy = build_energy(config.model, data, key=jax.random.key(0))
     kernel = build_kernel(config.kernel)
     target(energy, kernel)
     build_objective(config.objective, kernel).check(energy)
+
+
+def _check_size(config: RunConfig, data: Data) -> None:
+    """Refuse a model, or chains, that this machine cannot hold, without making them."""
+    shapes = eqx.filter_eval_shape(lambda key: build_energy(config.model, data, key=key), jax.random.key(0))
+    count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes) if isinstance(leaf, jax.ShapeDtypeStruct))
+    chains = config.objective.get("reservoir") or config.objective.get("num_chains") or 0
+    # Parameters, their gradient, two moments of the optimiser and the average, four bytes each; chains have as much.
+    needed = 20 * (count + chains * data.space.num_sites)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > memory:
+        raise ArgumentError(
+            f"{config.model['name']} with {count:,} parameters and {chains:,} chains would need at least "
+            f"{needed / 2**30:,.0f} GiB to train, more than the {memory / 2**30:.0f} GiB of this machine. Take fewer."
+        )
 
 
 _RECIPES: dict[tuple[str, str], dict[str, Any]] = {
@@ -111,9 +135,16 @@ def _choose_view(source: str, model: str | None, binarize: str | None, seed: int
         return load(source, binarize=binarize, seed=seed), binarize
     data = load(source, binarize=None, seed=seed)
     wants_binary = model is None or MODELS[model].domain == "binary"
-    if binarize is None and wants_binary and data.kind == "image" and not isinstance(data.space, AbstractDiscreteSpace):
+    if binarize is None and wants_binary and _has_intensities(data):
         return load(source, binarize="threshold", seed=seed), "threshold"
     return data, None
+
+
+def _has_intensities(data: Data) -> bool:
+    """Whether the rows are images of grey levels or of numbers in [0, 1], as opposed to a field or to bits."""
+    low, high = data.value_range
+    is_grey = data.num_levels is not None or (low >= 0 and high <= 1)
+    return data.kind == "image" and is_grey and not isinstance(data.space, AbstractDiscreteSpace)
 
 
 def _require_domain(name: str, domain: str, data: Data) -> None:
@@ -123,7 +154,7 @@ def _require_domain(name: str, domain: str, data: Data) -> None:
     others = " or ".join(f"--model {e.name}" for e in MODELS.values() if e.domain == domain)
     if domain == "binary":
         raise DataError(f"{name} is a model of continuous data, but {data.name} holds only two values. Use {others}.")
-    hint = "--binarize threshold, or " if data.kind == "image" else ""
+    hint = "--binarize threshold, or " if _has_intensities(data) else ""
     raise DataError(f"{name} is a model of 0/1 data, but {data.name} holds continuous values. Use {hint}{others}.")
 
 
@@ -138,15 +169,17 @@ def _complete(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_training(training: TrainingConfig) -> None:
-    if training.num_steps < 1 or training.batch_size < 1:
-        raise ArgumentError(
-            f"num-steps and batch-size must be at least 1, got {training.num_steps} and {training.batch_size}."
-        )
-    if not training.learning_rate > 0 or not 0 <= training.ema_decay < 1 or training.weight_decay < 0:
-        raise ArgumentError(
-            f"learning-rate must be positive, ema-decay in [0, 1) and weight-decay not negative, got "
-            f"{training.learning_rate}, {training.ema_decay} and {training.weight_decay}."
-        )
+    for name in ("num_steps", "batch_size"):
+        if not 1 <= getattr(training, name) <= _MOST:
+            raise ArgumentError(
+                f"--{name.replace('_', '-')} must be at least 1 and at most {_MOST}, got {getattr(training, name)}."
+            )
+    if not 0 < training.learning_rate < math.inf:
+        raise ArgumentError(f"--learning-rate must be positive and finite, got {training.learning_rate}.")
+    if not 0 <= training.weight_decay < math.inf:
+        raise ArgumentError(f"--weight-decay must be finite and not negative, got {training.weight_decay}.")
+    if not 0 <= training.ema_decay < 1:
+        raise ArgumentError(f"--ema-decay must be at least 0 and below 1, got {training.ema_decay}.")
 
 
 def option_help(kind: str, name: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from energax.data import Data
 from energax.runs._configs import TrainingConfig, typed
 
 C = TypeVar("C")
+_MOST_LAYERS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,6 +167,7 @@ def _build_rbm(config: RBMConfig, data: Data, *, key: PRNGKey) -> energies.Abstr
 
 
 def _build_mlp(config: MLPConfig, data: Data, *, key: PRNGKey) -> energies.AbstractEnergy:
+    _check_layers("mlp", config.hidden, config.layers)
     hidden = (config.hidden,) * config.layers
     return energies.MLP(
         data.space, hidden=hidden, activation=config.activation, confinement=_confinement(data), key=key
@@ -175,8 +177,16 @@ def _build_mlp(config: MLPConfig, data: Data, *, key: PRNGKey) -> energies.Abstr
 def _build_conv(config: ConvNetConfig, data: Data, *, key: PRNGKey) -> energies.AbstractEnergy:
     if data.image_shape is None:
         raise ArgumentError(f"conv is a model of images, but {data.name} holds rows of shape {data.space.shape}.")
+    _check_layers("conv", config.hidden, config.layers)
     channels = (config.hidden, *[2 * config.hidden] * (config.layers - 1))
     return energies.ConvNet(data.space, channels=channels, confinement=_confinement(data), key=key)
+
+
+def _check_layers(name: str, hidden: int, layers: int) -> None:
+    if hidden < 1 or not 1 <= layers <= _MOST_LAYERS:
+        raise ArgumentError(
+            f"{name} needs --hidden of at least 1 and 1 to {_MOST_LAYERS} --layers, got {hidden} and {layers}."
+        )
 
 
 def _confinement(data: Data) -> energies.Confinement:

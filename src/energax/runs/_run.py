@@ -20,7 +20,7 @@ from energax.energies import AbstractEnergy, observed_space
 from energax.evaluation import fit_base
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel
 from energax.paths import Geometric
-from energax.runs._configs import RunConfig, TrainingConfig, read_config, write_config
+from energax.runs._configs import RunConfig, TrainingConfig, check_seed, read_config, write_config
 from energax.runs._directory import fresh_directory
 from energax.runs._plan import open_data
 from energax.runs._registry import build_energy, build_kernel, build_objective
@@ -79,7 +79,7 @@ class Run:
 
     def key(self, purpose: str, seed: int | None = None) -> PRNGKey:
         """The key of one purpose of the run; another seed gives other draws of the same purpose."""
-        root = jax.random.key(self.config.seed if seed is None else seed)
+        root = jax.random.key(check_seed(self.config.seed if seed is None else seed))
         return jax.random.fold_in(root, _KEYS[purpose])
 
     @functools.cached_property

@@ -13,6 +13,7 @@ from energax.report.figures._histograms import marginal as marginal
 from energax.report.figures._pictures import Map as Map
 from energax.report.figures._pictures import density_map as density_map
 from energax.report.figures._pictures import image_grid as image_grid
+from energax.report.figures._pictures import image_pairs as image_pairs
 
 __all__ = [
     "Map",
@@ -24,6 +25,7 @@ __all__ = [
     "energy_histograms",
     "energy_trace",
     "image_grid",
+    "image_pairs",
     "learning_curve",
     "likelihood_charts",
     "marginal",

@@ -19,6 +19,7 @@ Bytes = NDArray[np.uint8]
 
 _MOST_CELLS = 256
 _MOST_DOTS = 500
+_DOUBLE_ROWS = 3
 
 
 class Map(NamedTuple):
@@ -42,21 +43,42 @@ def image_grid(title: str, images: Floats, shape: tuple[int, ...], *, low: float
     """
     tiles = _tiles(images, shape)
     height, width = tiles.shape[1:3]
-    columns = int(np.clip(150 // (width + 1), 4, 10))
-    columns = min(columns, len(tiles))
+    columns = _columns_for(width, len(tiles))
     shown = tiles[: columns * max(1, min(10, columns + 2, len(tiles) // columns))]
-    sheet = _sheet(_bytes(shown, low, high), columns)
-    sheet_height, sheet_width = sheet.shape[:2]
     description = f"{title}: {len(shown)} images of {height} × {width} pixels in rows of {columns}."
-    phone, desk = max(1, 316 // sheet_width), max(1, 448 // sheet_width)
-    picture = (
-        f'<img class="pixels" alt="{description}" width="{sheet_width}" height="{sheet_height}" '
-        f'style="--w:{sheet_width};--phone:{phone};--desk:{desk}" src="{_png(sheet)}">'
-    )
+    picture = _embedded(_sheet(_bytes(shown, low, high), columns), description)
     slack = 1e-5 * (high - low)
     outside = float(np.mean((shown < low - slack) | (shown > high + slack)))
     note = f"{share(outside)} of these pixels lie outside the data's range and are drawn at its end." if outside else ""
     return Figure(title, picture, note=note)
+
+
+def image_pairs(
+    title: str, upper: Floats, lower: Floats, shape: tuple[int, ...], *, low: float, high: float, note: str = ""
+) -> Figure:
+    """Pairs of images, one above the other, in two or three double rows.
+
+    Args:
+        title: Name of the figure.
+        upper: (n, ...) images.
+        lower: (m, ...) images; the first min(n, m) pairs are shown, as far as there is room.
+        shape: As for `image_grid`.
+        low: Value drawn darkest.
+        high: Value drawn lightest.
+        note: How to read the figure.
+    """
+    pairs = [_bytes(_tiles(images, shape), low, high) for images in (upper, lower)]
+    height, width = pairs[0].shape[1:3]
+    num = min(len(pairs[0]), len(pairs[1]))
+    columns = _columns_for(width, num)
+    shown = columns * max(1, min(_DOUBLE_ROWS, num // columns))
+    strips = []
+    for start in range(0, min(num, shown), columns):
+        both = [tiles[start : min(start + columns, num)] for tiles in pairs]
+        strips += [_sheet(np.concatenate(both), len(both[0])), np.zeros((3, 1, 4), np.uint8)]
+    sheet = np.concatenate([_widened(strip, columns * (width + 1) - 1) for strip in strips[:-1]])
+    description = f"{title}: {min(num, shown)} pairs of images of {height} × {width} pixels, one above the other."
+    return Figure(title, _embedded(sheet, description), note=note)
 
 
 def density_map(picture: Map, x: Floats, y: Floats, *, top: float, name: str) -> Figure:
@@ -126,6 +148,23 @@ def _sheet(tiles: Bytes, columns: int) -> Bytes:
         block[..., :3] = tiles[k] if channels == 3 else np.repeat(tiles[k], 3, axis=-1)
         block[..., 3] = 255
     return sheet
+
+
+def _columns_for(width: int, num: int) -> int:
+    return min(int(np.clip(150 // (width + 1), 4, 10)), num)
+
+
+def _widened(strip: Bytes, width: int) -> Bytes:
+    return np.pad(strip, ((0, 0), (0, width - strip.shape[1]), (0, 0)))
+
+
+def _embedded(sheet: Bytes, description: str) -> str:
+    height, width = sheet.shape[:2]
+    phone, desk = max(1, 316 // width), max(1, 448 // width)
+    return (
+        f'<img class="pixels" alt="{description}" width="{width}" height="{height}" '
+        f'style="--w:{width};--phone:{phone};--desk:{desk}" src="{_png(sheet)}">'
+    )
 
 
 def _thinned(values: Floats) -> Floats:

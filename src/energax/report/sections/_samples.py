@@ -13,6 +13,7 @@ from energax.report.figures import (
     density_map,
     energy_histograms,
     image_grid,
+    image_pairs,
     marginal,
 )
 from energax.report.sections._facts import kind
@@ -73,9 +74,22 @@ def _images(summary: SummaryLike) -> list[Block]:
         for title, images in (("Held-out data", data), ("Drawn by the model", model))
         if images is not None and images.shape[1] == int(np.prod(shape))
     ]
+    if not figures:
+        return [_nothing()]
+    blocks: list[Block] = [Figures(figures)]
     if len(figures) == 2:
-        return [Text("Not in pairs: the model draws new images, it does not copy these ones."), Figures(figures)]
-    return [Figures(figures)] if figures else [_nothing()]
+        blocks.insert(0, Text("Not in pairs: the model draws new images, it does not copy these ones."))
+    nearest = rows(summary, "nearest_train")
+    if nearest is not None and model is not None and nearest.shape[1] == model.shape[1]:
+        note = (
+            "Upper rows: the first draws of the grid above. Below each: the training image that comes nearest to it. "
+        )
+        note += "A model that memorises draws copies; one that has learned draws images of its own."
+        title = "Nearest training images"
+        blocks.append(
+            Figures([image_pairs(title, model, nearest, shape, low=low, high=high, note=note)], span="medium")
+        )
+    return blocks
 
 
 def _plane(summary: SummaryLike) -> list[Block]:

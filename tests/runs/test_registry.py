@@ -1,0 +1,88 @@
+"""Every name of the command line builds the class that it promises, with the defaults that it declares."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from energax import data as sets
+from energax import runs
+from energax._errors import ArgumentError
+from energax.data import Data
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, Data]:
+    """Three rows of pictures in three views; the smallest data that every model takes."""
+    rng = np.random.default_rng(3)
+    pictures = rng.integers(0, 256, (12, 4, 4)).astype(np.uint8)
+    return {
+        "rbm": sets.from_array(pictures, binarize="threshold"),
+        "mlp": sets.from_array(rng.normal(size=(12, 3))),
+        "conv": sets.from_array(pictures, flatten=False),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(runs.MODELS))
+def test_models(name: str, rows: dict[str, Data]) -> None:
+    energy = runs.build_energy({"name": name, "hidden": 5}, rows[name], key=KEY)
+    assert isinstance(energy, runs.MODELS[name].cls)
+    assert runs.num_parameters(energy) > 0
+
+
+def test_parameters_are_counted(rows: dict[str, Data]) -> None:
+    """16 visible and 5 hidden units: weights and both biases."""
+    assert runs.num_parameters(runs.build_energy({"name": "rbm", "hidden": 5}, rows["rbm"], key=KEY)) == 16 * 5 + 16 + 5
+
+
+@pytest.mark.parametrize("name", sorted(runs.KERNELS))
+def test_kernels(name: str) -> None:
+    assert isinstance(runs.build_kernel({"name": name}), runs.KERNELS[name].cls)
+
+
+@pytest.mark.parametrize("name", sorted(runs.OBJECTIVES))
+def test_objectives(name: str) -> None:
+    kernel = runs.build_kernel({"name": "hmc"})
+    assert isinstance(runs.build_objective({"name": name}, kernel), runs.OBJECTIVES[name].cls)
+
+
+@pytest.mark.parametrize("name", sorted(runs.MODELS))
+def test_the_defaults_of_a_model_exist_and_fit(name: str, rows: dict[str, Data]) -> None:
+    defaults = runs.DEFAULTS[name]
+    kernel = runs.build_kernel(defaults.kernel)
+    runs.build_objective(defaults.objective, kernel).check(
+        runs.build_energy({"name": name, "hidden": 5}, rows[name], key=KEY)
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "near"),
+    [("model", "rmb", "'rbm'"), ("kernel", "hcm", "'hmc'"), ("objective", "persistent", "'persistent-cd'")],
+)
+def test_unknown_names_give_the_nearest(kind: str, name: str, near: str) -> None:
+    with pytest.raises(ArgumentError, match=f"Unknown {kind} {name!r}. Did you mean {near}"):
+        runs.entry(kind, name)
+
+
+def test_options_of_another_name_are_refused(rows: dict[str, Data]) -> None:
+    with pytest.raises(ArgumentError, match=r"rbm has no option --layers. Known: --hidden"):
+        runs.build_energy({"name": "rbm", "layers": 2}, rows["rbm"], key=KEY)
+    with pytest.raises(ArgumentError, match=r"block-gibbs has no option --step-size. It has none"):
+        runs.build_kernel({"name": "block-gibbs", "step_size": 0.1})
+
+
+@pytest.mark.parametrize("options", [{"hidden": 0}, {"layers": 0}, {"layers": -1}, {"layers": 10**8}])
+@pytest.mark.parametrize("name", ["mlp", "conv"])
+def test_networks_without_layers_are_refused(name: str, options: dict, rows: dict[str, Data]) -> None:
+    with pytest.raises(ArgumentError, match=f"{name} needs --hidden of at least 1 and 1 to 100 --layers"):
+        runs.build_energy({"name": name, **options}, rows[name], key=KEY)
+
+
+def test_the_confinement_is_twice_as_wide_as_the_data(rows: dict[str, Data]) -> None:
+    energy = runs.build_energy({"name": "mlp", "hidden": 5}, rows["mlp"], key=KEY)
+    train = rows["mlp"].train.array()
+    np.testing.assert_allclose(energy.confinement.mean, train.mean(0), atol=1e-6)
+    np.testing.assert_allclose(energy.confinement.scale, 2 * np.sqrt(train.var(0).mean()), rtol=1e-6)
