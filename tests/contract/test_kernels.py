@@ -8,7 +8,10 @@ from energax.densities import Gaussian, Uniform
 from energax.kernels import (
     HMC,
     MALA,
+    MCLMC,
+    NUTS,
     ULA,
+    AdjustedMCLMC,
     BlockGibbs,
     Cycle,
     HeatBath,
@@ -53,6 +56,9 @@ TABLE = {
         references.tilted_box,
     ),
     "independence-box": (IndependenceMetropolis(Uniform(Box(2, -1.0, 1.0))), references.tilted_box),
+    "nuts-box": (NUTS(0.5, [0.5, 0.8], max_doublings=3), references.tilted_box),
+    "mclmc-mixture": (MCLMC(0.5, 1.4), references.skewed_mixture),
+    "adjusted-mclmc-box": (AdjustedMCLMC(0.5, 1.2, [0.5, 0.8]), references.tilted_box),
     "hmc-well": (HMC(0.2, num_leapfrog=3), references.tilted_double_well),
     "heat-bath-categorical": (HeatBath(), references.skewed_categorical),
     "heat-bath-rbm": (HeatBath("random"), references.asymmetric_rbm),
@@ -77,7 +83,12 @@ def test_the_table_has_every_kernel():
     assert {type(kernel) for kernel, _ in TABLE.values()} == concrete
 
 
-@pytest.mark.parametrize("row", TABLE)
+# BlackJAX's kernels compile for ten seconds each.
+LATER = {"nuts-box", "mclmc-mixture", "adjusted-mclmc-box"}
+ROWS = [pytest.param(row, marks=(pytest.mark.slow, pytest.mark.ci) if row in LATER else ()) for row in TABLE]
+
+
+@pytest.mark.parametrize("row", ROWS)
 def test_contract(row, key):
     kernel, make = TABLE[row]
     reference = make()

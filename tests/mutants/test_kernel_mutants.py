@@ -12,7 +12,10 @@ from energax.energies import blocks
 from energax.kernels import (
     HMC,
     MALA,
+    MCLMC,
+    NUTS,
     AbstractStepSizeKernel,
+    AdjustedMCLMC,
     BlockGibbs,
     Cycle,
     HeatBath,
@@ -97,6 +100,21 @@ class OneKick(UnderdampedLangevin):
         p = self._rubbed(self._kicked(state.momentum, state.score), noises[0], 0.5)
         there = langevin_state(energy, self._drifted(state.x, p, 1.0))
         return type(state)(there.x, there.value, there.score, self._rubbed(p, noises[1], 0.5))
+
+
+class AlwaysAccepts(AdjustedMCLMC):
+    def step(self, energy, state, *, key):
+        there, info = MCLMC(self.step_size, 1e9).step(energy, MCLMC(0.1, 1.0).init(energy, state.x, key=key), key=key)
+        return langevin_state(energy, there.x), info
+
+
+class EnergyForLogDensity(NUTS):
+    """The sign of the first configuration's weight in the trajectory is wrong."""
+
+    def step(self, energy, state, *, key):
+        turned = eqx.tree_at(lambda s: s.value, state, -state.value)
+        new, info = NUTS(self.step_size, self.preconditioner, self.max_doublings).step(energy, turned, key=key)
+        return select(info.accepted, new, state), info
 
 
 class SwappedSign(RandomWalk):
@@ -240,6 +258,8 @@ WRONG_LAW = [
     (NoProposalDensity(Gaussian(jnp.zeros(2), 2.0)), references.skewed_mixture, exact_start),
     (NoiseOfTwiceTheTime(0.8, scheme="obabo"), references.correlated_gaussian, variance_of_obabo),
     (OneKick(0.8, scheme="obabo"), references.correlated_gaussian, variance_of_obabo),
+    (AlwaysAccepts(2.5, 2.5), references.skewed_mixture, exact_start),
+    (EnergyForLogDensity(0.4, max_doublings=3), references.skewed_mixture, exact_start),
     (SwappedSign(0.8), references.tilted_double_well, exact_start),
     (ValueOfTheFirstConfiguration(0.8), references.tilted_double_well, exact_start),
     (CutOffAtTheWalls(0.8), references.tilted_box, exact_start),

@@ -7,6 +7,9 @@ from energax.kernels._base import StepInfo as StepInfo
 from energax.kernels._base import seen_by as seen_by
 from energax.kernels._base import suggestions as suggestions
 from energax.kernels._base import target as target
+from energax.kernels._blackjax import MCLMC as MCLMC
+from energax.kernels._blackjax import NUTS as NUTS
+from energax.kernels._blackjax import AdjustedMCLMC as AdjustedMCLMC
 from energax.kernels._block_gibbs import BlockGibbs as BlockGibbs
 from energax.kernels._compose import Cycle as Cycle
 from energax.kernels._compose import Mixture as Mixture
@@ -23,10 +26,13 @@ from energax.kernels._underdamped import UnderdampedLangevin as UnderdampedLange
 __all__ = [
     "HMC",
     "MALA",
+    "MCLMC",
+    "NUTS",
     "ULA",
     "AbstractKernel",
     "AbstractState",
     "AbstractStepSizeKernel",
+    "AdjustedMCLMC",
     "BlockGibbs",
     "Cycle",
     "HeatBath",

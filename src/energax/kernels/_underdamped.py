@@ -116,7 +116,7 @@ class UnderdampedLangevin(AbstractStepSizeKernel):
         usable = jnp.isfinite(new.value) & all_finite(new.score)
         # Turned round, the chain leaves the place where it was refused instead of running into it again.
         back = UnderdampedState(state.x, state.value, state.score, combine(jnp.negative, state.momentum))
-        return select(usable, _folded(energy, new), back), StepInfo.unless_nan(usable)
+        return select(usable, fold_with_momentum(energy, new), back), StepInfo.unless_nan(usable)
 
     def _kicked(self, p: Configuration, score: Configuration) -> Configuration:
         pull = transposed(self.preconditioner, score)
@@ -133,7 +133,7 @@ class UnderdampedLangevin(AbstractStepSizeKernel):
         return combine(lambda p, z: keep.astype(p.dtype) * p + noise_scale.astype(p.dtype) * z, p, noise)
 
 
-def _folded(energy: AbstractEnergy, state: UnderdampedState) -> UnderdampedState:
+def fold_with_momentum(energy: AbstractEnergy, state: UnderdampedState) -> UnderdampedState:
     """The state brought back from the covering space; score and momentum follow the fold, whose derivative is ±1."""
     folded, pull = jax.vjp(energy.space.fold, state.x)
     return UnderdampedState(folded, state.value, pull(state.score)[0], pull(state.momentum)[0])

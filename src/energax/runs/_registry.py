@@ -87,6 +87,36 @@ class UnderdampedConfig:
     """"baoab" or "obabo"."""
 
 
+@dataclasses.dataclass(frozen=True)
+class NUTSConfig:
+    """Options of the no-U-turn sampler."""
+
+    step_size: float = 0.1
+    """Time step to begin with; it is adapted to the kernel's best acceptance while training."""
+    max_doublings: int = 5
+    """Largest number of times that a trajectory doubles."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MCLMCConfig:
+    """Options of microcanonical Langevin dynamics."""
+
+    step_size: float = 0.2
+    """Length of one step."""
+    decoherence: float = 2.0
+    """Length over which the direction is forgotten."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AdjustedMCLMCConfig:
+    """Options of adjusted microcanonical trajectories."""
+
+    step_size: float = 0.2
+    """Length of one step to begin with; it is adapted to the kernel's best acceptance while training."""
+    trajectory_length: float = 1.0
+    """Mean length of a trajectory."""
+
+
 KERNELS: dict[str, Entry[Any]] = {
     entry.name: entry
     for entry in (
@@ -117,6 +147,27 @@ KERNELS: dict[str, Entry[Any]] = {
             UnderdampedConfig,
             lambda c: kernels.UnderdampedLangevin(c.step_size, c.friction, c.scheme),
             "Langevin with momentum, biased",
+        ),
+        Entry(
+            "nuts",
+            kernels.NUTS,
+            NUTSConfig,
+            lambda c: kernels.NUTS(c.step_size, max_doublings=c.max_doublings),
+            "no-U-turn sampler",
+        ),
+        Entry(
+            "mclmc",
+            kernels.MCLMC,
+            MCLMCConfig,
+            lambda c: kernels.MCLMC(c.step_size, c.decoherence),
+            "microcanonical Langevin, biased",
+        ),
+        Entry(
+            "adjusted-mclmc",
+            kernels.AdjustedMCLMC,
+            AdjustedMCLMCConfig,
+            lambda c: kernels.AdjustedMCLMC(c.step_size, c.trajectory_length),
+            "microcanonical trajectories, accepted by Metropolis-Hastings",
         ),
         Entry(
             "random-walk",

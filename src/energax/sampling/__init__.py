@@ -13,6 +13,8 @@ from energax.sampling._samples import Samples as Samples
 from energax.sampling._schedule import schedule as schedule
 from energax.sampling._starts import starts as starts
 from energax.sampling._steps import run_steps as run_steps
+from energax.sampling._warm_up import WarmUp as WarmUp
+from energax.sampling._warm_up import warm_up as warm_up
 
 __all__ = [
     "RESAMPLERS",
@@ -21,6 +23,7 @@ __all__ = [
     "ReplicaSamples",
     "Samples",
     "StepSizeAdaptation",
+    "WarmUp",
     "Work",
     "anneal",
     "replica_exchange",
@@ -28,4 +31,5 @@ __all__ = [
     "sample",
     "schedule",
     "starts",
+    "warm_up",
 ]
