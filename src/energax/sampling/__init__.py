@@ -5,12 +5,16 @@ from energax.sampling._accumulators import Mean as Mean
 from energax.sampling._adaptation import StepSizeAdaptation as StepSizeAdaptation
 from energax.sampling._anneal import Work as Work
 from energax.sampling._anneal import anneal as anneal
+from energax.sampling._ladder import Ladder as Ladder
+from energax.sampling._ladder import tune_ladder as tune_ladder
 from energax.sampling._replica_exchange import ReplicaSamples as ReplicaSamples
 from energax.sampling._replica_exchange import replica_exchange as replica_exchange
 from energax.sampling._resampling import RESAMPLERS as RESAMPLERS
 from energax.sampling._sample import sample as sample
 from energax.sampling._samples import Samples as Samples
 from energax.sampling._schedule import schedule as schedule
+from energax.sampling._simulated_annealing import Minimum as Minimum
+from energax.sampling._simulated_annealing import simulated_annealing as simulated_annealing
 from energax.sampling._starts import starts as starts
 from energax.sampling._steps import run_steps as run_steps
 from energax.sampling._warm_up import WarmUp as WarmUp
@@ -19,7 +23,9 @@ from energax.sampling._warm_up import warm_up as warm_up
 __all__ = [
     "RESAMPLERS",
     "AbstractAccumulator",
+    "Ladder",
     "Mean",
+    "Minimum",
     "ReplicaSamples",
     "Samples",
     "StepSizeAdaptation",
@@ -30,6 +36,8 @@ __all__ = [
     "run_steps",
     "sample",
     "schedule",
+    "simulated_annealing",
     "starts",
+    "tune_ladder",
     "warm_up",
 ]

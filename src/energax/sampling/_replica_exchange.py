@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from energax._errors import ArgumentError, Diverged
 from energax._typing import Configuration, PRNGKey
 from energax.energies import observed_space
+from energax.estimators import Estimate
 from energax.kernels import AbstractKernel, target
 from energax.paths import AbstractPath
 from energax.random import choose, generator_name
@@ -38,6 +39,7 @@ class ReplicaSamples:
         accept_prob: Mean acceptance probability of the kernel at each level, (level,).
         num_arrivals: For each chain how often a replica that came from the first level arrived at the last one.
         num_round_trips: For each chain how often one went on from there back to the first level.
+        chain_swap_rate: `swap_rate` of each chain, (chain, level − 1).
         settings: How it was run.
     """
 
@@ -48,7 +50,31 @@ class ReplicaSamples:
     accept_prob: np.ndarray
     num_arrivals: np.ndarray
     num_round_trips: np.ndarray
+    chain_swap_rate: np.ndarray
     settings: dict[str, Any]
+
+    @property
+    def barrier(self) -> Estimate:
+        """The communication barrier Λ: the sum of the rejection rates of swaps, with the error bar of the chains."""
+        sums = np.sum(1.0 - self.chain_swap_rate, axis=1)
+        if len(sums) > 1:
+            return Estimate(sums.mean(), sums.std(ddof=1) / np.sqrt(len(sums)), len(sums), "rejections")
+        why = "One ladder alone tells nothing about the error of its barrier: give num_chains=4 or more."
+        return Estimate(sums[0], np.nan, 1, "rejections", warnings=(why,))
+
+    @property
+    def round_trip_rate(self) -> float:
+        """Round trips of all replicas of one ladder in a sweep; at most 1/(2 + 2Λ)."""
+        return float(np.mean(self.num_round_trips)) / self.settings["num_steps"]
+
+    @property
+    def round_trip_efficiency(self) -> float:
+        """The round-trip rate as a fraction of 1/(2 + 2Λ).
+
+        Below one because the ladder has a finite number of levels, because the kernel does not renew a replica's
+        energy between swaps, and because trips that began before the warm-up are not counted.
+        """
+        return self.round_trip_rate * (2.0 + 2.0 * self.barrier.value)
 
     @property
     def x(self) -> PyTree[Any]:
@@ -69,13 +95,17 @@ class ReplicaSamples:
             "swap_rate_mean": float(np.mean(self.swap_rate)),
             "num_arrivals": int(np.sum(self.num_arrivals)),
             "num_round_trips": int(np.sum(self.num_round_trips)),
+            "barrier": self.barrier.value,
+            "round_trip_rate": self.round_trip_rate,
+            "round_trip_efficiency": self.round_trip_efficiency,
         }
 
     def __repr__(self) -> str:
         return (
             f"ReplicaSamples({len(self.ts)} levels, swap rate {np.mean(self.swap_rate):.2f} "
             f"(worst {np.min(self.swap_rate):.2f}), {int(np.sum(self.num_arrivals))} arrivals, "
-            f"{int(np.sum(self.num_round_trips))} round trips; {self.samples!r})"
+            f"{int(np.sum(self.num_round_trips))} round trips ({self.round_trip_efficiency:.0%} of what is possible at "
+            f"a barrier of {self.barrier.value:.2g}); {self.samples!r})"
         )
 
 
@@ -127,9 +157,11 @@ def replica_exchange(
 
     Cost: levels × `swap_every` transitions a sweep, and two energies for each replica.
 
+    Where to put the levels, and with which step sizes: `tune_ladder`.
+
     Args:
         path: The family of energies.
-        kernel: A kernel; leaves with a leading axis of the number of levels (step sizes) give each level its own.
+        kernel: A kernel; step sizes with a leading axis of the number of levels give each level its own.
         ts: Levels, strictly increasing, at least two; the last one is what is sampled, normally 1.
         x0: Starts, axes (chain, level, *event). Without it, draws from the path's start at all levels.
         key: Typed random key.
@@ -183,8 +215,9 @@ def replica_exchange(
     carry = (x, traffic)
     if num_warmup:
         # One "kept draw" that nobody looks at: the sweeps of warm-up in the same compiled loop.
-        (x, _), _ = advance(carry, -num_warmup, 1, num_warmup)
-        carry = (x, traffic)
+        (x, warm), _ = advance(carry, -num_warmup, 1, num_warmup)
+        # Counting begins anew, with trips that are under way, so that their rate does not depend on the length.
+        carry = (x, eqx.tree_at(lambda t: t.origin, traffic, warm.origin))
     pieces, done, total = [], 0, num_sweeps // thin
     while done < total:
         length = min(_CHUNK, total - done)
@@ -235,10 +268,16 @@ def _traffic(num_chains: int, num_levels: int) -> _Traffic:
 
 
 def kernel_axes(kernel: AbstractKernel, num_levels: int) -> PyTree[int | None]:
-    """0 for the leaves of a kernel that carry the ladder axis, None for the others."""
-    return jax.tree.map(
-        lambda leaf: 0 if eqx.is_array(leaf) and leaf.ndim and leaf.shape[0] == num_levels else None, kernel
-    )
+    """0 for step sizes that carry the ladder axis, None for all other leaves of a kernel.
+
+    Other arrays are left alone: a preconditioner may have as many entries as there are levels.
+    """
+
+    def axis(path: Any, leaf: Any) -> int | None:
+        is_size = bool(path) and getattr(path[-1], "name", None) == "step_size"
+        return 0 if is_size and eqx.is_array(leaf) and leaf.ndim and leaf.shape[0] == num_levels else None
+
+    return jax.tree_util.tree_map_with_path(axis, kernel)
 
 
 def swap_log_ratios(
@@ -365,21 +404,22 @@ def _collect(
             "Replica exchange met a non-finite energy at its last level; use a smaller step size, another start, or "
             "a confining base measure. (throw=False returns the draws.)"
         )
-    num_sweeps, num_chains = settings["num_steps"], energy.shape[0]
+    num_sweeps = settings["num_steps"]
     # Even and odd pairs are tried in alternate sweeps, beginning with the even ones.
     tries = np.where(np.arange(len(ts) - 1) % 2 == 0, -(-num_sweeps // 2), num_sweeps // 2)
     accepts = np.asarray(traffic.accepts, np.float64) / num_sweeps
     last = jax.tree.map(np.asarray, last)
     top = jax.tree.map(lambda leaf: leaf[:, -1], last)
     samples = Samples(x, energy, accepts[:, -1], np.asarray(traffic.nonfinite), top, kernel, {}, result, dict(settings))
-    swap_rate = np.asarray(traffic.swaps, np.float64).sum(0) / np.maximum(tries * num_chains, 1)
+    swap_rate = np.asarray(traffic.swaps, np.float64) / np.maximum(tries, 1)
     return ReplicaSamples(
         samples,
         ts,
         last,
-        swap_rate,
+        swap_rate.mean(0),
         accepts.mean(0),
         np.asarray(traffic.arrivals),
         np.asarray(traffic.round_trips),
+        swap_rate,
         settings,
     )
