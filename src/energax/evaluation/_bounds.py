@@ -68,11 +68,3 @@ def mean_lower_bound(log_means: ArrayLike, delta: float) -> float:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if refuted(middle) else (low, middle)
     return low
-
-
-def mean_upper_bound_of_inverse(log_inverses: ArrayLike, delta: float) -> float:
-    """Number that lies below log Z with probability at most δ, from independent Y_1 ... Y_m >= 0 with E Y = 1/Z.
-
-    The twin of `mean_lower_bound`, log Z = −log E Y.
-    """
-    return -mean_lower_bound(log_inverses, delta)

@@ -28,6 +28,8 @@ from energax.spaces import Product
 
 _COLDEST = 4.0
 """Inverse temperature at the end of a quench: deep enough to fall, warm enough to leave flat places."""
+_HALVINGS = 12
+"""How often the distance at which configurations count as far apart is halved: down to a 64th of the largest one."""
 
 
 def hunt(
@@ -163,16 +165,22 @@ def _descend(energy: AbstractEnergy, x: Configuration, num_steps: int) -> tuple[
 
 
 def _far_apart(values: np.ndarray, x: PyTree[np.ndarray], num: int) -> np.ndarray:
-    """Indices of `num` rows: the deepest, skipping rows close to one taken already while there are others."""
+    """Indices of `num` rows: the deepest of those far apart, then of those half as far apart, and so on.
+
+    A deep mode has many configurations that are deeper than any of a shallow one, which can be broad and weigh as
+    much. Distances come first, so that one mode does not take the places of the others. Rows whose value is no number
+    come last.
+    """
     rows = np.concatenate([leaf.reshape(len(values), -1).astype(np.float64) for leaf in jax.tree.leaves(x)], axis=1)
-    order = np.argsort(np.where(np.isfinite(values), values, np.inf), kind="stable")
-    spread = float(np.mean(np.var(rows, axis=0))) * rows.shape[1]
+    finite = np.isfinite(values) & np.isfinite(rows).all(axis=1)
+    order = np.argsort(np.where(finite, values, np.inf), kind="stable")
+    left = [int(i) for i in order if finite[i]]
+    farthest = float(np.max(np.sum((rows[left] - rows[left[0]]) ** 2, axis=1))) if left else 0.0
     taken: list[int] = []
-    left = list(order)
-    for radius in (0.2, 0.05, 0.0):
+    for radius in [*farthest * 0.5 ** np.arange(1, _HALVINGS + 1), 0.0]:
         rest: list[int] = []
         for index in left:
-            near = taken and np.min(np.sum((rows[taken] - rows[index]) ** 2, axis=1)) <= radius * spread
+            near = taken and np.min(np.sum((rows[taken] - rows[index]) ** 2, axis=1)) <= radius
             (rest if near or len(taken) == num else taken).append(index)
         left = rest
-    return np.asarray((taken + left)[:num] if len(taken) < num else taken)
+    return np.asarray([*taken, *left, *(int(i) for i in order if not finite[i])][:num])

@@ -70,8 +70,8 @@ def log_likelihood(
     Args:
         energy: The model; hidden parts are summed out.
         test: Held-out rows, an array (n, *event) or a split of `energax.data`.
-        data: Training rows, from which the base law is fitted and one family of chains starts; without them the model
-            is judged from annealing alone.
+        data: Training rows, from which the base law is fitted and one family of chains starts; without them the
+            model is judged from annealing and from a search for modes.
         transform: The data's transform: its log-determinant is added, so that nats are in the user's units.
         progress: As in `log_z`.
         key: Typed random key.
@@ -80,8 +80,8 @@ def log_likelihood(
     Raises:
         NotTractable: log Z is refused (see `log_z`).
         Diverged: The energy of a test row is not finite.
+        ArgumentError: No test rows, or some outside the space.
     """
-    found = log_z(energy, data=data, progress=progress, key=key, **options)
     values, log_dets = [], []
     for rows in all_rows(test, observed_space(energy), name="test"):
         values.append(np.asarray(_energies(energy, jax.tree.map(jnp.asarray, rows)), np.float64))
@@ -97,6 +97,8 @@ def log_likelihood(
     if log_dets:
         at_rows = at_rows + np.concatenate(log_dets)
     count = at_rows.size
+    # After the rows: what is wrong with them need not wait for the expensive part.
+    found = log_z(energy, data=data, progress=progress, key=key, **options)
     spread = float(at_rows.std(ddof=1) / math.sqrt(count)) if count > 1 else math.nan
     interval = found.interval.negated().shifted(float(at_rows.mean()))
     return LogLikelihood(interval, spread, found, "nats", count, found.warnings)

@@ -58,8 +58,8 @@ def log_z(
     **Upper end.** Annealing from the model back to the base gives weights with E w = 1/Z if it starts from draws of the
     model. Where the energy has an exact sampler these are exact draws and the end is *certified*. Otherwise they come
     from ladders of replicas (`sampling.replica_exchange`), and the end *assumes equilibrium*. The ladders are started
-    from up to three families that know nothing of each other: the data (if given), annealing, and the deepest
-    configurations that quenches from starts of many kinds find. The end is given only if nothing speaks against
+    from up to three families that know nothing of each other: the data (if given), annealing, and deep configurations
+    far from each other that quenches from starts of many kinds find. The end is given only if nothing speaks against
     equilibrium:
 
     * the families agree: Kruskal–Wallis tests of ladder means of the energy, its spread, and the projections on the
@@ -68,10 +68,13 @@ def log_z(
     * at least as many configurations as there are ladders travelled all the way from the base;
     * forward and reverse weights overlap (BAR), are not dominated by a few, and do not contradict each other: a
       reverse estimate below the forward one is refused at z = 3.3 (false alarm 0.0005);
-    * the different discrete configurations that were seen do not already weigh more than the end allows.
+    * the different discrete configurations that were seen do not already weigh more than the end allows;
+    * annealing reaches every place that a search for modes, the data and a pilot lead to, if it weighs enough to
+      matter; modes that a pilot misses are taken into the base first, unless the base is the caller's.
 
-    Otherwise its kind is *none*, it is infinite, and a warning says why. A mode that none of the three finds is
-    invisible to any test of this kind: that is what "assumes equilibrium" means.
+    Otherwise its kind is *none*, it is infinite, and a warning says why. A mode that none of the three finds, such as
+    one that opens only if many hidden units of a large machine are on together, is invisible to any test of this kind:
+    that is what "assumes equilibrium" means. Such a mode makes log Z larger, so that the lower end holds all the same.
 
     **Value.** Bennett's acceptance ratio of both directions, or the forward mean where there is no reverse.
 
@@ -278,8 +281,6 @@ def _assemble(
             "the model. A larger budget (longer ladders) can help; modes that are truly apart need a better base."
         )
         value, upper, kind = there, math.inf, "none"
-    else:
-        warnings += reverse.remarks
     warnings += [f"The value is rough: {text}" for text in value.warnings]
     if width < upper - lower < math.inf:
         why = "the budget is spent" if plan.truncated else "the weights vary more than in the pilot"

@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 
 from energax._typing import PRNGKey
 from energax.energies import AbstractEnergy, exact_draw, observed
-from energax.estimators import IntervalKind, ess_from_log_weights, log_mean_exp
+from energax.estimators import IntervalKind, log_mean_exp
 from energax.evaluation._annealed import BATCH, Weights, annealed, log_spread
 from energax.evaluation._equilibrium import Ladders, families_p_value, ladder_levels, run_ladders
 from energax.evaluation._path import Prepared
@@ -21,7 +21,6 @@ from energax.evaluation._plan import Plan
 
 FALSE_ALARM = 0.005
 _FAMILY_SIZES = (64, 32, 16)
-_MIN_FORWARD_ESS = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +31,6 @@ class Reverse:
         weights: The weights; E w = 1/Z if the starts are draws of the model.
         kind: ``"certified"`` for exact draws, else ``"assumes-equilibrium"``.
         objections: What speaks against equilibrium.
-        remarks: Sentences for the reader that are no objections.
         diagnostics: Numbers by name.
         visited: Configurations that were seen at t = 1.
     """
@@ -40,7 +38,6 @@ class Reverse:
     weights: Weights
     kind: IntervalKind
     objections: tuple[str, ...]
-    remarks: tuple[str, ...]
     diagnostics: dict[str, Any]
     visited: list[PyTree[np.ndarray]]
 
@@ -70,9 +67,7 @@ def run_reverse(
     """
     draw_key, anneal_key, probe_key, pick_key = jax.random.split(key, 4)
 
-    def back(
-        x0: PyTree[np.ndarray], num: int, groups: np.ndarray | None = None, size: int = plan.group_size
-    ) -> Weights:
+    def back(x0: PyTree[np.ndarray], num: int, groups: np.ndarray | None = None) -> Weights:
         return annealed(
             prepared.path,
             prepared.kernel,
@@ -90,40 +85,18 @@ def run_reverse(
         draw = jax.vmap(lambda k: observed(energy, exact_draw(energy, key=k)))
         exact = jax.tree.map(np.asarray, draw(jax.random.split(draw_key, plan.num_particles)))
         weights = back(exact, plan.num_particles)
-        return Reverse(weights, "certified", (), (), {"starts": "exact draws"}, [])
+        return Reverse(weights, "certified", (), {"starts": "exact draws"}, [])
     rng = np.random.default_rng(np.asarray(jax.random.bits(pick_key, (4,), np.uint32)))
     ladders = _ladders(prepared, rows, forward, rng, budget=budget, tell=tell, key=draw_key)
-    objections, remarks = _judge_places(prepared, plan, forward, tell=tell, key=probe_key), list[str]()
-    diagnostics: dict[str, Any] = dict(ladders.diagnostics)
-    if not ladders.objections:
-        x0, groups = _from_ladders(ladders, plan)
-        weights = back(x0, len(groups), groups)
-        together = _ladders_per_group(len(groups), len(ladders.families), plan.group_size)
-        p_value = families_p_value({"reverse weight": weights.log_means}, ladders.families[::together])
-        diagnostics |= {"starts": "ladders of replicas", "reverse_families_p_value": p_value}
-        if p_value < FALSE_ALARM:
-            objections.append(f"the families disagree in their reverse weights (p = {p_value:.1g} < {FALSE_ALARM:g})")
-        stuck = int(np.sum(-weights.log_means - log_mean_exp(forward.log_weights) > _limit(plan, forward)))
-        if stuck:
-            objections.append(f"{stuck} ladders stay in places that annealing hardly ever reaches")
-    else:
-        remarks.append(
-            f"Ladders of replicas did not equilibrate: {'; '.join(ladders.objections)}. The upper end starts from "
-            "annealed particles, taken with their weights."
-        )
-        x0 = _from_annealing(forward, plan.num_particles, rng)
-        weights = back(x0, plan.num_particles)
-        diagnostics["starts"] = "weighted annealing"
-        effective = ess_from_log_weights(forward.log_means)
-        if effective < _MIN_FORWARD_ESS:
-            objections.append(
-                f"{'; '.join(ladders.objections)}, and annealing alone is too uneven to draw from ({effective:.1f} "
-                "effective draws)"
-            )
+    x0, groups = _from_ladders(ladders, plan)
+    weights = back(x0, len(groups), groups)
+    objections = [*ladders.objections, *_judge_places(prepared, plan, forward, tell=tell, key=probe_key)]
+    found, p_value = _judge_weights(weights, ladders, plan, forward)
+    diagnostics = {**ladders.diagnostics, "starts": "ladders of replicas", "reverse_families_p_value": p_value}
     flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), ladders.x)
     assert prepared.places is not None
     visited = [flat, prepared.found, prepared.places.ends, forward.x]
-    return Reverse(weights, "assumes-equilibrium", tuple(objections), tuple(remarks), diagnostics, visited)
+    return Reverse(weights, "assumes-equilibrium", (*objections, *found), diagnostics, visited)
 
 
 def _ladders(
@@ -187,6 +160,19 @@ def _from_ladders(ladders: Ladders, plan: Plan) -> tuple[PyTree[np.ndarray], np.
 def _ladders_per_group(num_starts: int, num_ladders: int, group_size: int) -> int:
     """How many ladders share a group of resampled particles."""
     return max(1, group_size * num_ladders // num_starts)
+
+
+def _judge_weights(weights: Weights, ladders: Ladders, plan: Plan, forward: Weights) -> tuple[list[str], float]:
+    """What the reverse weights say against the ladders, and the p-value of the families' agreement in them."""
+    found: list[str] = []
+    together = _ladders_per_group(len(weights.log_weights), len(ladders.families), plan.group_size)
+    p_value = families_p_value({"reverse weight": weights.log_means}, ladders.families[::together])
+    if p_value < FALSE_ALARM:
+        found.append(f"the families disagree in their reverse weights (p = {p_value:.1g} < {FALSE_ALARM:g})")
+    stuck = int(np.sum(-weights.log_means - log_mean_exp(forward.log_weights) > _limit(plan, forward)))
+    if stuck:
+        found.append(f"{stuck} ladders stay in places that annealing hardly ever reaches")
+    return found, p_value
 
 
 def _judge_places(

@@ -35,8 +35,8 @@ def some_rows(rows: Any, space: AbstractSpace, *, most: int, name: str) -> PyTre
     """At most `most` rows, evenly spaced, checked against the space.
 
     Raises:
-        SpaceError: Rows of another shape, or values outside the space.
-        ArgumentError: No rows at all.
+        SpaceError: Rows of another shape.
+        ArgumentError: No rows at all, or values outside the space.
     """
     count = num_rows(rows)
     if not count:
@@ -46,8 +46,15 @@ def some_rows(rows: Any, space: AbstractSpace, *, most: int, name: str) -> PyTre
 
 
 def all_rows(rows: Any, space: AbstractSpace, *, name: str) -> Iterator[PyTree[np.ndarray]]:
-    """All rows in blocks, each checked against the space."""
+    """All rows in blocks, each checked against the space.
+
+    Raises:
+        SpaceError: Rows of another shape.
+        ArgumentError: No rows at all, or values outside the space.
+    """
     count = num_rows(rows)
+    if not count:
+        raise ArgumentError(f"`{name}` has no rows.")
     for start in range(0, count, _BLOCK):
         yield _checked(take(rows, np.arange(start, min(start + _BLOCK, count))), space, name)
 
