@@ -210,3 +210,16 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for flag in ("--model", "--hidden", "--num-chains", "--step-size", "--learning-rate", "--out", "--json"):
         assert flag in text
+    words = " ".join(re.sub("[│╭╰╮╯─]", " ", text).split())
+    assert "rbm: Number of hidden units. mlp: Width of each hidden layer. conv: Channels" in words
+    assert 'heat-bath: "sweep": all sites in order' in words
+    assert "default: None" not in words
+
+
+def test_the_help_of_a_named_model_speaks_of_that_model_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", "digits", "--model", "rbm", "--help"])
+    text = capsys.readouterr().out
+    assert "rbm: Number" not in text
+    assert "Number of hidden units." in text
+    assert "--layers" not in text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ import pytest
 from scipy.stats import norm
 
 import energax as ex
+from energax.cli import main
 
 SEEDS = range(5)
 DISTANCE, MASS = 2.5, 0.3
@@ -71,3 +74,19 @@ def test_separated_modes_are_said_to_be_wrong() -> None:
         assert "separated" in masses.warnings[0]
     else:
         assert not masses.warnings
+
+
+@pytest.mark.slow
+def test_the_page_of_separated_modes_shows_their_masses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the command line, on the named set: the masses of model and truth, and a warning where they differ."""
+    out = tmp_path / "run"
+    options = ["--objective", "denoising-score-matching", "--num-steps", "300", "--hidden", "32"]
+    assert main(["fit", "two-islands", *options, "--out", str(out), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    rows = result["mode_masses"]
+    assert sorted(round(row["truth"], 2) for row in rows) == [MASS, 1 - MASS]
+    is_wrong = max(abs(row["truth"] - row["model"]) for row in rows) > 0.03
+    page = (out / "report.html").read_text("utf-8")
+    assert ("The masses are wrong" in page) == is_wrong
+    assert any("separated" in sentence for sentence in result["warnings"]) == is_wrong
+    assert result["kl"]["value"] > 0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from energax import data as sets
-from energax import densities
+from energax import densities, report, runs
 from energax.runs import _judge
 
 RNG = np.random.default_rng(2)
@@ -60,13 +63,13 @@ def test_the_grid_is_the_right_way_up() -> None:
     assert "mode_masses" not in result
 
 
-def test_wrong_masses_of_separated_modes_are_said(key: jax.Array) -> None:
+def test_wrong_masses_of_separated_modes_are_said_on_the_page(key: jax.Array, tmp_path: Path) -> None:
     """The truth has 0.3 and 0.7, the model 0.5 and 0.5, its chains what they started with."""
     truth = densities.planar("two-islands")
     assert isinstance(truth, densities.GaussianMixture)
     model = densities.GaussianMixture(truth.means, truth.scales)
     draws = np.asarray(jax.vmap(lambda k: truth.draw(key=k))(jax.random.split(key, 4_000)))
-    result, _, said = _judge._plane(truth, model, draws)
+    result, grids, said = _judge._plane(truth, model, draws)
     masses = {row["truth"] > 0.5: row for row in result["mode_masses"]}
     for is_large, mass in ((False, 0.3), (True, 0.7)):
         assert masses[is_large]["truth"] == pytest.approx(mass, abs=1e-3)
@@ -75,3 +78,25 @@ def test_wrong_masses_of_separated_modes_are_said(key: jax.Array) -> None:
     assert result["kl"]["value"] == pytest.approx(0.3 * np.log(0.6) + 0.7 * np.log(1.4), abs=1e-3)
     assert any("separated" in sentence for sentence in said)
     assert any("keep the shares of their starts" in sentence for sentence in said)
+    page = written(tmp_path / "report.html", {**result, "warnings": said}, grids)
+    assert "The masses are wrong, by up to 20.0 percentage points" in page
+    assert "Contrastive divergence compares the data with these chains" in page
+    assert "truth 70.0 %" in page
+
+
+def written(path: Path, evaluation: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+    """The page of a run of persistent CD that was judged so."""
+    config = {"data": {"source": "two-islands"}, "model": {"name": "mlp"}, "objective": {"name": "persistent-cd"}}
+    summary = runs.Summary(
+        config=config,
+        data={"name": "two-islands", "kind": "planar"},
+        model={"name": "mlp"},
+        history=[],
+        events=[],
+        evaluation=evaluation,
+        arrays=arrays,
+        environment={},
+        reproduce=[],
+        image_shape=None,
+    )
+    return report.write(summary, path).read_text("utf-8")

@@ -67,11 +67,25 @@ def _option_groups(names: dict[str, str | None]) -> dict[str, dict[str, tuple[An
     groups = {"training": _fields(TrainingConfig)}
     for kind, registry in runs.REGISTRIES.items():
         name = names[kind]
-        chosen = [runs.entry(kind, name)] if name is not None else list(registry.values())
-        groups[kind] = {}
-        for one in chosen:
-            groups[kind].update(_fields(one.config))
+        groups[kind] = _merged([runs.entry(kind, name)] if name is not None else list(registry.values()))
     return groups
+
+
+def _merged(entries: Sequence[runs.Entry[Any]]) -> dict[str, tuple[Any, str]]:
+    """The options of several entries; where they differ, the help says whose is whose."""
+    hints: dict[str, Any] = {}
+    owners: dict[str, dict[str, list[str]]] = {}
+    for one in entries:
+        for name, (hint, text) in _fields(one.config).items():
+            hints.setdefault(name, hint)
+            owners.setdefault(name, {}).setdefault(text, []).append(one.name)
+    return {name: (hints[name], _told(texts, len(entries))) for name, texts in owners.items()}
+
+
+def _told(texts: dict[str, list[str]], num_entries: int) -> str:
+    if len(texts) == 1 and sum(map(len, texts.values())) == num_entries:
+        return next(iter(texts))
+    return " ".join(f"{', '.join(names)}: {text}" for text, names in texts.items())
 
 
 def _fields(cls: type) -> dict[str, tuple[Any, str]]:

@@ -203,5 +203,5 @@ def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {_text(v)}" for k, v in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(_text(v) for v in value)
+        return ("\n" if any(str(v).endswith(".") for v in value) else ", ").join(_text(v) for v in value)
     return tables.number(value) if isinstance(value, float) else str(value)

@@ -88,7 +88,9 @@ def flat(
         rows.append((field, kind, dataclasses.field() if default is ... else dataclasses.field(default=default)))
     for field, hint, default, text in fields:
         metavar = {int: "N", float: "X", str: "NAME"}.get(_bare(hint))
-        kind = Annotated[hint, tyro.conf.arg(help=text, metavar=metavar)]
+        # What is None is chosen to fit the data, which the words "default: None" would not say.
+        hint_of_default = "" if default is None or default is False else None
+        kind = Annotated[hint, tyro.conf.arg(help=text, metavar=metavar, help_behavior_hint=hint_of_default)]
         rows.append((field, kind, dataclasses.field(default=default)))
     return dataclasses.make_dataclass(name, rows)
 

@@ -195,5 +195,5 @@ def field_help(cls: type) -> dict[str, str]:
         text = following.strip()
         field = re.match(r"    (\w+): ", here)
         if field and text.startswith('"""') and text.endswith('"""'):
-            found[field.group(1)] = text.strip('"')
+            found[field.group(1)] = text.removeprefix('"""').removesuffix('"""')
     return found

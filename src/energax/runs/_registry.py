@@ -62,7 +62,7 @@ class StepSizeConfig:
     """Options of kernels with a step size."""
 
     step_size: float = 0.05
-    """Step size to begin with; it is adapted to the kernel's best acceptance while training."""
+    """Step size to begin with; an exact kernel adapts it to its best acceptance while training."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,7 +290,7 @@ class DenoisingConfig:
     """Options of denoising score matching."""
 
     noise_scale: float = 0.2
-    """Standard deviation of the noise, in units of the data's standard deviation."""
+    """Standard deviation of the noise, in the model's units: standardised data, 2-D sets as they are."""
     num_pairs: int = 2
     """Antithetic noise pairs for each row."""
 
