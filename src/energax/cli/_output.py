@@ -148,15 +148,20 @@ class Output:
 class TrainingHook:
     """Turns the metrics of a training step into one short text."""
 
-    def describe(self, metrics: Mapping[str, Any]) -> str:
+    def describe(self, step: int, metrics: Mapping[str, Any]) -> str:
         """Energy gap, acceptance, ESS and speed, as far as they were measured."""
         names = {"loss": "loss", "energy_gap": "gap", "accept_prob": "acceptance", "ess": "ESS"}
         if "energy_gap" in metrics:
             del names["loss"]
         parts = [f"{label} {float(metrics[key]):.3g}" for key, label in names.items() if metrics.get(key) is not None]
-        if metrics.get("steps_per_second"):
-            parts.append(f"{float(metrics['steps_per_second']):.0f} steps/s")
+        if rate := speed(step, metrics):
+            parts.append(f"{rate:.{0 if rate >= 10 else 1}f} steps/s")
         return "  ".join(parts)
+
+
+def speed(step: int, metrics: Mapping[str, Any]) -> float:
+    """Steps a second; 0 if not known, as after the first step, whose time is that of the compilation."""
+    return float(metrics.get("steps_per_second") or 0.0) if step > 1 else 0.0
 
 
 class LiveHook(TrainingHook):
@@ -167,7 +172,7 @@ class LiveHook(TrainingHook):
 
     def on_log(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Update the line."""
-        self.progress.update(self.task, completed=step, state=self.describe(metrics))
+        self.progress.update(self.task, completed=step, state=self.describe(step, metrics))
 
     def on_event(self, event: Any) -> None:
         """A line of its own for everything that went wrong."""
@@ -186,9 +191,9 @@ class PlainHook(TrainingHook):
         if now - self.last < _QUIET_SECONDS and step < self.total:
             return
         self.last = now
-        rate = float(metrics.get("steps_per_second") or 0.0)
+        rate = speed(step, metrics)
         left = f"  {(self.total - step) / rate:.0f} s left" if rate > 0 and step < self.total else ""
-        self.output.say(f"  step {step}/{self.total}  {self.describe(metrics)}{left}")
+        self.output.say(f"  step {step}/{self.total}  {self.describe(step, metrics)}{left}")
 
     def on_event(self, event: Any) -> None:
         """A line for everything that went wrong."""
