@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -11,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from energax._errors import RunError
 from energax.cli import main
+from energax.cli._sample import write as write_draws
 
 RNG = np.random.default_rng(0)
 
@@ -198,6 +201,31 @@ def test_a_terminal_that_lacks_a_character_gets_a_question_mark(tmp_path: Path) 
     )
     assert done.returncode == 0, done.stderr
     assert "?" in done.stdout
+
+
+def test_a_disk_that_refuses_the_draws_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only disk refuses even to remove the part that was never written."""
+
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(np, "savez_compressed", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(RunError, match=r"draws.npz cannot be written: Read-only file system"):
+        write_draws(tmp_path / "draws.npz", x=np.eye(2))
+
+
+def test_what_cannot_be_written_is_said_before_it_is_computed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from energax import runs
+
+    config, data = runs.plan("digits")
+    run = runs.Run.create(config, data, out="run")
+    monkeypatch.setattr(os, "access", lambda *args: False)
+    assert "read-only" in refused(capsys, "sample", "run", "--out", "draws.npz")
+    with pytest.raises(RunError, match="read-only"):
+        runs.summarise(run)
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

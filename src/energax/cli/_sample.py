@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,17 +38,29 @@ def sample(arguments: Sequence[str]) -> int:
         raise RunError(f"{out} exists already; nothing is overwritten. Choose another --out.")
     if not out.parent.is_dir():
         raise RunError(f"There is no folder {out.parent} to write {out.name} into.")
+    if not os.access(out.parent, os.W_OK):
+        raise RunError(f"{out} cannot be written: the folder is read-only.")
     run, output = Run.open(asked.run), Output(json=asked.json)
     with output.working(f"Drawing {asked.num} configurations"):
         samples = run.draw(asked.num, key=run.key("sample", asked.seed))
         flat_x = np.asarray(samples.x).reshape(-1, *samples.x.shape[2:])[: asked.num]
         energies = samples.energy.reshape(-1)[: asked.num]
-    temporary = out.with_name(f".{out.stem}.part.npz")
-    try:
-        np.savez_compressed(temporary, x=run.data.transform.inverse(flat_x), energy=energies)
-        os.replace(temporary, out)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunError(f"{out} cannot be written: {error.strerror or error}.") from error
+    write(out, x=run.data.transform.inverse(flat_x), energy=energies)
     output.show_samples(out, asked.num, samples)
     return 0
+
+
+def write(out: Path, **arrays: np.ndarray) -> None:
+    """Write an archive at once or not at all.
+
+    Raises:
+        RunError: The disk refuses.
+    """
+    temporary = out.with_name(f".{out.stem}.part.npz")
+    try:
+        np.savez_compressed(temporary, **arrays)  # pyright: ignore[reportArgumentType]
+        os.replace(temporary, out)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise RunError(f"{out} cannot be written: {error.strerror or error}.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from energax import evaluation, exact
+from energax._errors import RunError
 from energax._typing import PRNGKey
 from energax.data import Data, describe
 from energax.densities import AbstractDensity, Uniform
@@ -40,7 +42,12 @@ def summarise(run: Run, *, seed: int | None = None, progress: Progress | None = 
         run: A run with at least one checkpoint.
         seed: Seed of the evaluation; that of the run by default.
         progress: Called with (stage, done, total).
+
+    Raises:
+        RunError: The directory cannot be written to, which is said before anything is computed.
     """
+    if not os.access(run.directory, os.W_OK):
+        raise RunError(f"The evaluation cannot be written to {run.directory}: the folder is read-only.")
     tell = progress or (lambda stage, done, total: None)
     ll_key, draw_key, noise_key = jax.random.split(run.key("evaluate", seed), 3)
     data, energy = run.data, run.energy
