@@ -63,7 +63,12 @@ CASES = [(k, target, "fast") for k, (_, targets) in KERNELS.items() for target i
 CASES += [(k, targets[0], "as-given") for k, (_, targets) in KERNELS.items() if k in ORIGINAL]
 
 
-@pytest.mark.parametrize(("name", "target", "generator"), CASES, ids=["-".join(case) for case in CASES])
+# BlackJAX's kernels compile long; their second targets are for CI.
+LATER = {("nuts", "angle"), ("adjusted-mclmc", "box")}
+CASES = [pytest.param(*c, id="-".join(c), marks=[pytest.mark.slow, pytest.mark.ci] * (c[:2] in LATER)) for c in CASES]
+
+
+@pytest.mark.parametrize(("name", "target", "generator"), CASES)
 def test_exact_kernels_keep_the_law(name, target, generator, key):
     kernel = KERNELS[name][0]
     assert kernel.exact

@@ -3,6 +3,11 @@
 from energax.densities._base import AbstractDensity as AbstractDensity
 from energax.densities._gaussian import Gaussian as Gaussian
 from energax.densities._gaussian import GaussianMixture as GaussianMixture
+from energax.densities._hard_targets import Cauchy as Cauchy
+from energax.densities._hard_targets import Funnel as Funnel
+from energax.densities._hard_targets import Rosenbrock as Rosenbrock
+from energax.densities._hard_targets import gmm40 as gmm40
+from energax.densities._hard_targets import ill_conditioned as ill_conditioned
 from energax.densities._independent import IndependentSites as IndependentSites
 from energax.densities._independent import Uniform as Uniform
 from energax.densities._independent import bernoulli_fit as bernoulli_fit
@@ -21,17 +26,22 @@ __all__ = [
     "PLANAR_NAMES",
     "AbstractCurve",
     "AbstractDensity",
+    "Cauchy",
     "Checkerboard",
+    "Funnel",
     "Gaussian",
     "GaussianMixture",
     "IndependentSites",
     "Moons",
     "Pinwheel",
     "Rings",
+    "Rosenbrock",
     "SmearedCurve",
     "Spiral",
     "Uniform",
     "bernoulli_fit",
+    "gmm40",
+    "ill_conditioned",
     "planar",
     "planar_half_width",
 ]

@@ -33,7 +33,12 @@ from energax.energies._wrappers import Interpolated as Interpolated
 from energax.energies._wrappers import Lifted as Lifted
 from energax.energies._wrappers import Sum as Sum
 from energax.energies._wrappers import Tempered as Tempered
+from energax.energies.analytic._clusters import AbstractCluster as AbstractCluster
+from energax.energies.analytic._clusters import DoubleWellCluster as DoubleWellCluster
+from energax.energies.analytic._clusters import LennardJonesCluster as LennardJonesCluster
 from energax.energies.analytic._double_well import DoubleWell as DoubleWell
+from energax.energies.analytic._many_well import ManyWell as ManyWell
+from energax.energies.analytic._mueller_brown import MuellerBrown as MuellerBrown
 from energax.energies.lattice._ising import Ising as Ising
 from energax.energies.machines._rbm import RBM as RBM
 from energax.energies.neural._confinement import Confinement as Confinement
@@ -45,6 +50,7 @@ __all__ = [
     "FREE",
     "MLP",
     "RBM",
+    "AbstractCluster",
     "AbstractConditionalEnergy",
     "AbstractEnergy",
     "Batched",
@@ -54,14 +60,18 @@ __all__ = [
     "Confinement",
     "ConvNet",
     "DoubleWell",
+    "DoubleWellCluster",
     "FunctionEnergy",
     "Given",
     "Interpolated",
     "Ising",
     "Latent",
+    "LennardJonesCluster",
     "Lifted",
+    "ManyWell",
     "Marginal",
     "ModuleEnergy",
+    "MuellerBrown",
     "Sum",
     "Tempered",
     "blocks",
