@@ -18,9 +18,9 @@ import zoo
 
 from energax import exact
 from energax.densities import IndependentSites
-from energax.energies import RBM, energy
+from energax.energies import RBM
 from energax.evaluation import LogZ, log_z
-from energax.spaces import Binary, Categorical, Euclidean, Spins
+from energax.spaces import Binary
 
 LEVEL = 0.95
 BUDGET = 400_000
@@ -94,49 +94,4 @@ def test_machines_of_the_data_folder(name, data_folder, rate_at_most):
     assert exact.log_z(machine) == pytest.approx(truth, abs=1e-3)
     cases = [(f"{name} {seed}", log_z(machine, exact=False, key=jax.random.key(seed)), truth) for seed in range(5)]
     print(*(f"{found}" for _, found, _ in cases), sep="\n")
-    check_ends(cases, rate_at_most)
-
-
-def mean_field(space, values: int, rng: np.random.Generator):
-    """A Potts or Ising model in which every pair of sites is coupled, beyond its transition, in a weak field."""
-    coupling, field = rng.uniform(0.5, 3.0), 0.3 * rng.normal(size=values)
-    first = -1 if isinstance(space, Spins) else 0
-
-    def fn(params, x):
-        counts = jnp.stack([jnp.sum(x == (first + 2 * k if first else k)) for k in range(values)])
-        return -params["coupling"] * jnp.sum(counts**2) / x.size - jnp.sum(params["field"] * counts)
-
-    return energy(fn, {"coupling": jnp.asarray(coupling), "field": jnp.asarray(field)}, space=space)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("space", [Spins(12), Categorical(8, num_categories=3)], ids=str)
-def test_ordered_phases(space, rng, rate_at_most):
-    cases = []
-    for index in range(25):
-        model = mean_field(space, len(space.values), rng)
-        found = log_z(model, budget=BUDGET, exact=False, key=jax.random.key(index))
-        cases.append((f"{space} {index}", found, exact.log_z(model)))
-    check_ends(cases, rate_at_most)
-
-
-@pytest.mark.slow
-def test_wells_far_apart(rng, rate_at_most):
-    """Three normal wells in the plane of unequal widths and masses, as an energy without an exact sampler."""
-
-    def fn(params, x):
-        squares = jnp.sum((x - params["centres"]) ** 2, axis=1) / params["widths"] ** 2
-        return -jax.nn.logsumexp(params["logs"] - 0.5 * squares - 2 * jnp.log(params["widths"]))
-
-    cases = []
-    for index in range(25):
-        params = {
-            "centres": jnp.asarray(rng.normal(size=(3, 2)) * 8.0),
-            "widths": jnp.asarray(rng.uniform(0.2, 2.0, size=3)),
-            "logs": jnp.asarray(rng.normal(size=3)),
-        }
-        model = energy(fn, params, space=Euclidean(2, initial_scale=3.0))
-        found = log_z(model, budget=BUDGET, exact=False, key=jax.random.key(index))
-        truth = math.log(2 * math.pi) + float(jax.nn.logsumexp(params["logs"]))
-        cases.append((f"wells {index}", found, truth))
     check_ends(cases, rate_at_most)
