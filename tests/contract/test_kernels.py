@@ -16,6 +16,7 @@ from energax.kernels import (
     Cycle,
     HeatBath,
     IndependenceMetropolis,
+    Metropolis,
     Mixture,
     OnPart,
     RandomWalk,
@@ -62,6 +63,8 @@ TABLE = {
     "hmc-well": (HMC(0.2, num_leapfrog=3), references.tilted_double_well),
     "heat-bath-categorical": (HeatBath(), references.skewed_categorical),
     "heat-bath-rbm": (HeatBath("random"), references.asymmetric_rbm),
+    "metropolis-categorical": (Metropolis(), references.skewed_categorical),
+    "metropolis-rbm": (Metropolis("blocks"), references.asymmetric_rbm),
     "block-gibbs-ising": (BlockGibbs(), references.asymmetric_ising),
     "block-gibbs-rbm": (BlockGibbs(), references.asymmetric_rbm),
     "cycle-parts": (

@@ -8,7 +8,7 @@ import pytest
 from energax import exact, testing
 from energax.densities import IndependentSites
 from energax.energies import RBM, Clamped, Interpolated, Ising, Sum, Tempered, energy
-from energax.kernels import BlockGibbs, HeatBath
+from energax.kernels import BlockGibbs, HeatBath, Metropolis
 from energax.spaces import Binary, Categorical
 from energax.testing import references
 
@@ -57,15 +57,17 @@ WITH_SITES = {
 }
 
 
+@pytest.mark.parametrize("kernel", [BlockGibbs(), Metropolis("blocks")], ids=["heat bath", "metropolis"])
 @pytest.mark.parametrize("name", WITH_BLOCKS)
-def test_block_gibbs_leaves_the_law_invariant(name):
-    assert testing.assert_invariant(BlockGibbs(), WITH_BLOCKS[name]()) <= 1e-14
+def test_blocks_leave_the_law_invariant(name, kernel):
+    assert testing.assert_invariant(kernel, WITH_BLOCKS[name]()) <= 1e-14
 
 
 @pytest.mark.parametrize("scan", ["sweep", "random"])
 @pytest.mark.parametrize("name", WITH_SITES)
-def test_heat_bath_leaves_the_law_invariant(name, scan):
-    assert testing.assert_invariant(HeatBath(scan), WITH_SITES[name]()) <= 1e-14
+@pytest.mark.parametrize("kernel", [HeatBath, Metropolis])
+def test_sites_leave_the_law_invariant(name, scan, kernel):
+    assert testing.assert_invariant(kernel(scan), WITH_SITES[name]()) <= 1e-14
 
 
 def test_a_random_scan_is_reversible_and_a_sweep_is_not():
@@ -95,8 +97,21 @@ def test_observed_law_of_interpolated_machines_has_the_right_ends():
         (BlockGibbs(), lambda: _ising(2, 3)),
         (BlockGibbs(), lambda: _rbm(4, 3, 0)),
         (BlockGibbs(), lambda: Interpolated(_rbm(3, 2, 1), _rbm(3, 3, 2), 0.35)),
+        (Metropolis("random"), lambda: _ising(2, 2)),
+        (Metropolis(), lambda: references.skewed_categorical().energy),
+        (Metropolis("blocks"), lambda: _rbm(4, 3, 0)),
     ],
-    ids=["sweep", "random scan", "three values", "colours", "rbm", "two rbms"],
+    ids=[
+        "sweep",
+        "random scan",
+        "three values",
+        "colours",
+        "rbm",
+        "two rbms",
+        "one flip",
+        "other values",
+        "flips of blocks",
+    ],
 )
 def test_step_does_what_the_matrix_says(kernel, model, key):
     """20,000 steps from one configuration: a change of all probabilities by 7 % or so of their size is visible."""

@@ -20,6 +20,7 @@ from energax.kernels import (
     Cycle,
     HeatBath,
     IndependenceMetropolis,
+    Metropolis,
     OnPart,
     RandomWalk,
     StepInfo,
@@ -31,6 +32,7 @@ from energax.kernels._heat_bath import HeatBathState
 from energax.kernels._langevin import LangevinState, fold_state, langevin_state
 from energax.kernels._metropolis import metropolis, select
 from energax.kernels._rwm import NormalProposal, RandomWalkState
+from energax.kernels._site_metropolis import MetropolisLaw
 from energax.testing import references
 from energax.testing._exact_start import last_of_chains
 
@@ -223,6 +225,29 @@ class KeepsStaleCaches(Cycle):
         return ComposedState(x, tuple(states)), info
 
 
+class OldValueToo(MetropolisLaw):
+    """The draw proposes the old value as well, which `log_prob` does not know of."""
+
+    def draw(self, old, *, key):
+        stay_key, key = jax.random.split(key)
+        new = MetropolisLaw(self.space, self.logits, self.old, self.mask).draw(old, key=key)
+        return jnp.where(jax.random.bernoulli(stay_key, 1 / len(self.space.values), new.shape), old, new)
+
+
+class ProposesTheOldValue(Metropolis):
+    def proposal(self, energy, x, site):
+        law = Metropolis().proposal(energy, x, site)
+        return OldValueToo(law.space, law.logits, law.old)
+
+
+class HalfTheLogits(Metropolis):
+    """Half the logits: the right law at twice the temperature."""
+
+    def proposals(self, energy, whole, block):
+        laws = Metropolis("blocks").proposals(energy, whole, block)
+        return {n: eqx.tree_at(lambda p: p.logits, p, p.logits / 2) for n, p in laws.items()}
+
+
 def exact_start(kernel, reference, key):
     testing.assert_exact_start(kernel, reference, key=key)
 
@@ -268,6 +293,9 @@ WRONG_LAW = [
     (LastSiteForgotten(), references.skewed_categorical, transitions),
     (OneKeyForAllSites(), references.asymmetric_ising, exact_start),
     (StaleHidden(), references.asymmetric_rbm, transitions),
+    (ProposesTheOldValue(), references.skewed_categorical, transitions),
+    (HalfTheLogits("blocks"), references.asymmetric_rbm, matrix),
+    (HalfTheLogits("blocks"), references.asymmetric_ising, exact_start),
     (AllColoursAtOnce(), references.asymmetric_ising, exact_start),
     (ColdVisible(), references.asymmetric_rbm, matrix),
     (ColdVisible(), references.asymmetric_rbm, exact_start),
@@ -279,7 +307,7 @@ WRONG_LAW = [
     ("kernel", "make", "check"), WRONG_LAW, ids=[f"{type(k).__name__}-{c.__name__}" for k, _, c in WRONG_LAW]
 )
 def test_a_wrong_law_is_seen(kernel, make, check, key):
-    with pytest.raises(AssertionError, match=r"smallest visible|allowed"):
+    with pytest.raises(AssertionError, match=r"smallest visible|allowed|probability zero"):
         check(kernel, make(), key)
 
 

@@ -7,6 +7,7 @@ from energax.energies._base import ModuleEnergy as ModuleEnergy
 from energax.energies._base import energy as energy
 from energax.energies._capabilities import Block as Block
 from energax.energies._capabilities import Latent as Latent
+from energax.energies._capabilities import UniformLattice as UniformLattice
 from energax.energies._capabilities import blocks as blocks
 from energax.energies._capabilities import capabilities as capabilities
 from energax.energies._capabilities import complete as complete
@@ -20,6 +21,7 @@ from energax.energies._capabilities import log_normalizer as log_normalizer
 from energax.energies._capabilities import observed as observed
 from energax.energies._capabilities import observed_space as observed_space
 from energax.energies._capabilities import score as score
+from energax.energies._capabilities import uniform_lattice as uniform_lattice
 from energax.energies._capabilities import value_and_score as value_and_score
 from energax.energies._parts import Batched as Batched
 from energax.energies._parts import Clamped as Clamped
@@ -74,6 +76,7 @@ __all__ = [
     "MuellerBrown",
     "Sum",
     "Tempered",
+    "UniformLattice",
     "blocks",
     "capabilities",
     "complete",
@@ -91,5 +94,6 @@ __all__ = [
     "observed",
     "observed_space",
     "score",
+    "uniform_lattice",
     "value_and_score",
 ]

@@ -34,6 +34,22 @@ class Block(eqx.Module):
     mask: np.ndarray | None = None
 
 
+class UniformLattice(eqx.Module):
+    """A periodic lattice of spins with one coupling and one field, E(s) = −J Σ_<ij> s_i s_j − H Σ_i s_i + constant.
+
+    The first sum has one term per site and axis. Kernels that know nothing but this need not ask the energy again.
+
+    Attributes:
+        coupling: J.
+        field: H.
+        shape: Lengths of the axes.
+    """
+
+    coupling: Scalar
+    field: Scalar
+    shape: tuple[int, ...] = eqx.field(static=True)
+
+
 class Latent(NamedTuple):
     """Which part of a latent energy's product space is data, and which parts are not."""
 
@@ -109,6 +125,13 @@ def blocks(energy: AbstractEnergy) -> tuple[Block, ...]:
     """
     del energy
     return ()
+
+
+@functools.singledispatch
+def uniform_lattice(energy: AbstractEnergy) -> UniformLattice | None:
+    """Coupling and field of a uniform periodic lattice of spins; None where the energy is not known to be one."""
+    del energy
+    return None
 
 
 @functools.singledispatch

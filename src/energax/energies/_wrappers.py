@@ -18,6 +18,7 @@ from energax.energies._base import AbstractEnergy, as_parameter
 from energax.energies._capabilities import (
     Block,
     Latent,
+    UniformLattice,
     blocks,
     conditional_logits,
     conditional_logits_at,
@@ -27,6 +28,7 @@ from energax.energies._capabilities import (
     latent,
     log_normalizer,
     observed_space,
+    uniform_lattice,
     value_and_score,
 )
 from energax.spaces import AbstractSpace, Product, same_configurations
@@ -253,6 +255,13 @@ def _combined_latent(energy: AbstractEnergy) -> Latent | None:
     return next((n for n in names if n is not None), None)
 
 
+def _combined_uniform_lattice(energy: AbstractEnergy) -> UniformLattice | None:
+    lattices = [uniform_lattice(term) for term in _terms(energy)]
+    if any(lattice is None for lattice in lattices):
+        return None
+    return _combine(energy, lattices)
+
+
 def _combined_is_confined(energy: AbstractEnergy) -> bool | None:
     answers = [is_confined(term) for term in _terms(energy)]
     if all(a is True for a in answers):
@@ -279,6 +288,7 @@ for _combination in (Tempered, Sum, Interpolated):
     conditional_logits_at.register(_combination, _combined_logits_at)
     blocks.register(_combination, _combined_blocks)
     latent.register(_combination, _combined_latent)
+    uniform_lattice.register(_combination, _combined_uniform_lattice)
     is_confined.register(_combination, _combined_is_confined)
 
 

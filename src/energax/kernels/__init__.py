@@ -21,6 +21,7 @@ from energax.kernels._langevin import MALA as MALA
 from energax.kernels._langevin import ULA as ULA
 from energax.kernels._on_part import OnPart as OnPart
 from energax.kernels._rwm import RandomWalk as RandomWalk
+from energax.kernels._site_metropolis import Metropolis as Metropolis
 from energax.kernels._underdamped import UnderdampedLangevin as UnderdampedLangevin
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Cycle",
     "HeatBath",
     "IndependenceMetropolis",
+    "Metropolis",
     "Mixture",
     "OnPart",
     "RandomWalk",

@@ -1,7 +1,8 @@
 """What a Markov transition is, and the check that it fits an energy."""
 
 import abc
-from typing import Any
+import functools
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -17,7 +18,23 @@ from energax.spaces import AbstractSpace, Product
 class AbstractState(eqx.Module):
     """A kernel's memory inside one driver call: the observed configuration, auxiliaries, and caches of one energy."""
 
-    x: eqx.AbstractVar[Configuration]
+    if TYPE_CHECKING:
+
+        @property
+        def x(self) -> Configuration:
+            """The observed configuration."""
+            ...
+    else:
+        x: eqx.AbstractVar[Configuration]
+
+
+@functools.singledispatch
+def with_x(state: Any, x: Configuration) -> Any:
+    """The state with another configuration; its caches are those of the old one until `refresh`.
+
+    States that do not hold `x` as it is register how they take it.
+    """
+    return eqx.tree_at(lambda s: s.x, state, x)
 
 
 class StepInfo(eqx.Module):

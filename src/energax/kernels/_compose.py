@@ -12,7 +12,7 @@ from jaxtyping import Array
 from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy
-from energax.kernels._base import AbstractKernel, AbstractState, StepInfo, as_step_size, seen_by
+from energax.kernels._base import AbstractKernel, AbstractState, StepInfo, as_step_size, seen_by, with_x
 
 
 class ComposedState(AbstractState):
@@ -53,7 +53,7 @@ def brought_to(energy: AbstractEnergy, kernel: AbstractKernel, state: Any, x: Co
     A hidden part that block Gibbs carries is that of an older configuration then. It is never looked at: kernels that
     move the observed part alone exist only where the hidden part is one block, which the next sweep draws first.
     """
-    return kernel.refresh(seen_by(energy, kernel), eqx.tree_at(lambda s: s.x, state, x))
+    return kernel.refresh(seen_by(energy, kernel), with_x(state, x))
 
 
 class Cycle(_AbstractComposition):

@@ -9,7 +9,7 @@ import equinox as eqx
 from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey
 from energax.energies import AbstractEnergy, given_others
-from energax.kernels._base import AbstractKernel, AbstractState, StepInfo
+from energax.kernels._base import AbstractKernel, AbstractState, StepInfo, with_x
 
 
 class PartState(AbstractState):
@@ -61,7 +61,7 @@ class OnPart(AbstractKernel):
         return PartState(x, self.kernel.init(given_others(energy, self.part, x), x[self.part], key=key))
 
     def refresh(self, energy: AbstractEnergy, state: PartState) -> PartState:
-        here = eqx.tree_at(lambda s: s.x, state.part, state.x[self.part])
+        here = with_x(state.part, state.x[self.part])
         return PartState(state.x, self.kernel.refresh(given_others(energy, self.part, state.x), here))
 
     def step(self, energy: AbstractEnergy, state: PartState, *, key: PRNGKey) -> tuple[PartState, StepInfo]:

@@ -58,6 +58,14 @@ class HeatBathConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class MetropolisConfig:
+    """Options of Metropolis for discrete sites."""
+
+    scan: str = "sweep"
+    """"sweep": all sites in order; "random": one site at random; "blocks": whole blocks at once."""
+
+
+@dataclasses.dataclass(frozen=True)
 class StepSizeConfig:
     """Options of kernels with a step size."""
 
@@ -133,6 +141,13 @@ KERNELS: dict[str, Entry[Any]] = {
             HeatBathConfig,
             lambda c: kernels.HeatBath(c.scan),
             "one site after the other",
+        ),
+        Entry(
+            "metropolis",
+            kernels.Metropolis,
+            MetropolisConfig,
+            lambda c: kernels.Metropolis(c.scan),
+            "another value for one site after the other",
         ),
         Entry(
             "mala", kernels.MALA, StepSizeConfig, lambda c: kernels.MALA(c.step_size), "Metropolis-adjusted Langevin"

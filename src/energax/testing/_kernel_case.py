@@ -13,7 +13,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from energax._typing import Configuration, PRNGKey, Scalar
-from energax.energies import AbstractEnergy, Block, Latent, blocks, latent, observed, observed_space
+from energax.energies import (
+    AbstractEnergy,
+    Block,
+    Latent,
+    UniformLattice,
+    blocks,
+    latent,
+    observed,
+    observed_space,
+    uniform_lattice,
+)
 from energax.kernels import AbstractKernel, StepInfo, target
 from energax.spaces import AbstractSpace
 
@@ -161,3 +171,13 @@ def _(energy: Isolated) -> tuple[Block, ...]:
 @latent.register
 def _(energy: Isolated) -> Latent | None:
     return latent(energy.energy)
+
+
+@uniform_lattice.register
+def _(energy: Isolated) -> UniformLattice | None:
+    lattice = uniform_lattice(energy.energy)
+    if lattice is None:
+        return None
+    # Where all is near this is the lattice itself; else it has no finite coupling, so that nothing may move.
+    spoilt = lattice.coupling + jnp.where(jnp.isinf(energy.width), 0.0, energy.outside).astype(lattice.coupling.dtype)
+    return UniformLattice(spoilt, lattice.field, lattice.shape)

@@ -14,7 +14,16 @@ from energax import exact
 from energax._errors import NotTractable
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, Block, blocks, observed
-from energax.kernels import MALA, AbstractKernel, BlockGibbs, HeatBath, IndependenceMetropolis, RandomWalk, target
+from energax.kernels import (
+    MALA,
+    AbstractKernel,
+    BlockGibbs,
+    HeatBath,
+    IndependenceMetropolis,
+    Metropolis,
+    RandomWalk,
+    target,
+)
 from energax.spaces import AbstractDiscreteSpace
 from energax.testing._calibrated import FALSE_ALARM, assert_counts
 from energax.testing._contract import array_parts, cast_arrays, require
@@ -123,6 +132,15 @@ def transition_matrix(kernel: AbstractKernel, energy: AbstractEnergy) -> Float[n
 
 @transition_matrix.register
 def _(kernel: HeatBath, energy: AbstractEnergy) -> Float[np.ndarray, "states states"]:
+    return _by_sites(kernel, energy)
+
+
+@transition_matrix.register
+def _(kernel: Metropolis, energy: AbstractEnergy) -> Float[np.ndarray, "states states"]:
+    return _by_blocks(kernel, energy) if kernel.scan == "blocks" else _by_sites(kernel, energy)
+
+
+def _by_sites(kernel: HeatBath | Metropolis, energy: AbstractEnergy) -> Float[np.ndarray, "states states"]:
     space = energy.space
     assert isinstance(space, AbstractDiscreteSpace)
     with jax.enable_x64(True):
@@ -133,7 +151,7 @@ def _(kernel: HeatBath, energy: AbstractEnergy) -> Float[np.ndarray, "states sta
     return functools.reduce(np.matmul, updates)
 
 
-def _site_updates(kernel: HeatBath, energy: AbstractEnergy, table: np.ndarray) -> list[np.ndarray]:
+def _site_updates(kernel: HeatBath | Metropolis, energy: AbstractEnergy, table: np.ndarray) -> list[np.ndarray]:
     """The matrix of the update of each site."""
     space = energy.space
     assert isinstance(space, AbstractDiscreteSpace)
@@ -159,13 +177,19 @@ def _site_updates(kernel: HeatBath, energy: AbstractEnergy, table: np.ndarray) -
 
 @transition_matrix.register
 def _(kernel: BlockGibbs, energy: AbstractEnergy) -> Float[np.ndarray, "states states"]:
+    return _by_blocks(kernel, energy)
+
+
+def _by_blocks(kernel: BlockGibbs | Metropolis, energy: AbstractEnergy) -> Float[np.ndarray, "states states"]:
     table = exact.states(energy.space)
     with jax.enable_x64(True):
         kernel, energy = cast_arrays((kernel, energy), np.float64)
         return functools.reduce(np.matmul, [_block_update(kernel, energy, block, table) for block in blocks(energy)])
 
 
-def _block_update(kernel: BlockGibbs, energy: AbstractEnergy, block: Block, table: PyTree[np.ndarray]) -> np.ndarray:
+def _block_update(
+    kernel: BlockGibbs | Metropolis, energy: AbstractEnergy, block: Block, table: PyTree[np.ndarray]
+) -> np.ndarray:
     """The matrix of the update of one block."""
     parts = array_parts(energy.space)
 

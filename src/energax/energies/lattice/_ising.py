@@ -12,7 +12,14 @@ from jaxtyping import Array, Float
 from energax._errors import ArgumentError
 from energax._typing import Scalar
 from energax.energies._base import AbstractEnergy
-from energax.energies._capabilities import Block, blocks, conditional_logits, conditional_logits_at
+from energax.energies._capabilities import (
+    Block,
+    UniformLattice,
+    blocks,
+    conditional_logits,
+    conditional_logits_at,
+    uniform_lattice,
+)
 from energax.spaces import Spins
 
 
@@ -77,6 +84,13 @@ def _(energy: Ising, x: Array, site: Array) -> Float[Array, ""]:
             total = total + x[moved].astype(total.dtype)
     field = energy.field[index] if energy.field.ndim else energy.field
     return 2 * (energy.coupling * total + field)
+
+
+@uniform_lattice.register
+def _(energy: Ising) -> UniformLattice | None:
+    if energy.coupling.ndim or energy.field.ndim:
+        return None
+    return UniformLattice(energy.coupling, energy.field, energy.space.shape)
 
 
 @blocks.register
