@@ -40,13 +40,14 @@ def run() -> list[dict]:
         max(r["flips_per_ns"] for r in turn) for turn in zip(*(rounds[p] for p in PEERS if p in rounds), strict=True)
     ]
     rows = []
+    # Later rounds find our own programs compiled; a peer is a new process in each.
     for name, found in rounds.items():
         ratios = [f["flips_per_ns"] / b for f, b in zip(found, best, strict=True)] if best else []
         rows.append({
             "program": name,
             "flips/ns": statistics.median(f["flips_per_ns"] for f in found),
             "ratio to the faster peer": statistics.median(ratios) if ratios else "no peer ran",
-            "compile seconds": statistics.median(f["compile_seconds"] for f in found),
+            "compile seconds": max(f["compile_seconds"] for f in found),
         })  # fmt: skip
     return rows
 

@@ -6,6 +6,8 @@ import pytest
 from energax import energies, kernels, testing
 from energax.densities import Gaussian, Uniform
 from energax.kernels import (
+    DMALA,
+    DULA,
     HMC,
     MALA,
     MCLMC,
@@ -14,6 +16,7 @@ from energax.kernels import (
     AdjustedMCLMC,
     BlockGibbs,
     Cycle,
+    GibbsWithGradients,
     HeatBath,
     IndependenceMetropolis,
     Metropolis,
@@ -63,6 +66,10 @@ TABLE = {
     "hmc-well": (HMC(0.2, num_leapfrog=3), references.tilted_double_well),
     "heat-bath-categorical": (HeatBath(), references.skewed_categorical),
     "heat-bath-rbm": (HeatBath("random"), references.asymmetric_rbm),
+    "gwg-categorical": (GibbsWithGradients(), references.skewed_categorical),
+    "gwg-ising": (GibbsWithGradients("gradient"), references.asymmetric_ising),
+    "dula-ising": (DULA(0.3), references.asymmetric_ising),
+    "dmala-rbm": (DMALA(0.5, "gradient"), references.asymmetric_rbm),
     "metropolis-categorical": (Metropolis(), references.skewed_categorical),
     "metropolis-rbm": (Metropolis("blocks"), references.asymmetric_rbm),
     "block-gibbs-ising": (BlockGibbs(), references.asymmetric_ising),

@@ -8,7 +8,7 @@ import pytest
 from energax import exact, testing
 from energax.densities import IndependentSites
 from energax.energies import RBM, Clamped, Interpolated, Ising, Sum, Tempered, energy
-from energax.kernels import BlockGibbs, HeatBath, Metropolis
+from energax.kernels import DMALA, DULA, BlockGibbs, GibbsWithGradients, HeatBath, Metropolis, target
 from energax.spaces import Binary, Categorical
 from energax.testing import references
 
@@ -70,6 +70,53 @@ def test_sites_leave_the_law_invariant(name, scan, kernel):
     assert testing.assert_invariant(kernel(scan), WITH_SITES[name]()) <= 1e-14
 
 
+MODELS = {
+    **{name: make for name, make in WITH_SITES.items() if name != "ising 3x2"},
+    "tempered ising": WITH_BLOCKS["tempered ising"],
+    "interpolated isings": lambda: Interpolated(_ising(2, 2), Tempered(_ising(2, 2), 2.0), 0.3),
+}
+INFORMED = [(name, "exact") for name in MODELS]
+INFORMED += [(name, "gradient") for name in MODELS if name not in ("three values", "a plain function")]
+
+
+@pytest.mark.parametrize(("name", "differences"), INFORMED, ids=["-".join(case) for case in INFORMED])
+def test_informed_kernels_leave_the_law_invariant_and_are_reversible(name, differences):
+    energy = MODELS[name]()
+    law = np.exp(exact.log_probs(energy, dtype=np.float64)[1])
+    for kernel in (GibbsWithGradients(differences), DMALA(1.5, differences)):
+        assert testing.assert_invariant(kernel, energy) <= 1e-14
+        flow = law[:, None] * testing.transition_matrix(kernel, target(energy, kernel))
+        assert np.abs(flow - flow.T).max() < 1e-15
+
+
+def _stationary(matrix):
+    """The fixed point of a matrix of probabilities, by squaring it."""
+    for _ in range(60):
+        matrix = matrix @ matrix
+        matrix /= matrix.sum(1, keepdims=True)
+    return matrix[0]
+
+
+def test_dula_has_its_stated_bias_on_one_site():
+    for step_size, logit in ((0.2, 1.5), (1.0, -0.7), (1e6, 2.0)):
+        law = _stationary(testing.transition_matrix(DULA(step_size), IndependentSites(Binary(1), jnp.array([logit]))))
+        half, cost = logit / 2, 1 / (2 * step_size)
+        stated = logit + np.log1p(np.exp(-half - cost)) - np.log1p(np.exp(half - cost))
+        assert np.log(law[1] / law[0]) == pytest.approx(stated, abs=1e-6)
+    assert stated == pytest.approx(logit / 2, abs=1e-5)
+
+
+def test_the_bias_of_dula_falls_with_exp_of_minus_one_over_two_alpha():
+    """On a coupled lattice: distance to the law at α, and at α' with half of exp(−1/2α)."""
+    energy, distances = _ising(2, 3), []
+    law = np.exp(exact.log_probs(energy, dtype=np.float64)[1])
+    for cost in (4.0, 4.0 + np.log(2), 4.0 + np.log(4)):
+        found = _stationary(testing.transition_matrix(DULA(1 / (2 * cost)), energy))
+        distances.append(0.5 * np.abs(found - law).sum())
+    assert distances[0] > 1e-3
+    np.testing.assert_allclose(np.divide(distances[:-1], distances[1:]), 2, rtol=0.1)
+
+
 def test_a_random_scan_is_reversible_and_a_sweep_is_not():
     ising = _ising(2, 2)
     law = np.exp(exact.log_probs(ising, dtype=np.float64)[1])
@@ -97,6 +144,11 @@ def test_observed_law_of_interpolated_machines_has_the_right_ends():
         (BlockGibbs(), lambda: _ising(2, 3)),
         (BlockGibbs(), lambda: _rbm(4, 3, 0)),
         (BlockGibbs(), lambda: Interpolated(_rbm(3, 2, 1), _rbm(3, 3, 2), 0.35)),
+        (GibbsWithGradients(), lambda: references.skewed_categorical().energy),
+        (GibbsWithGradients("gradient"), lambda: _ising(2, 3)),
+        (DMALA(1.0), lambda: references.skewed_categorical().energy),
+        (DMALA(0.5, "gradient"), lambda: _ising(2, 2)),
+        (DULA(0.5), lambda: _ising(2, 3)),
         (Metropolis("random"), lambda: _ising(2, 2)),
         (Metropolis(), lambda: references.skewed_categorical().energy),
         (Metropolis("blocks"), lambda: _rbm(4, 3, 0)),
@@ -108,6 +160,11 @@ def test_observed_law_of_interpolated_machines_has_the_right_ends():
         "colours",
         "rbm",
         "two rbms",
+        "one change",
+        "one change by the tangent",
+        "all at once",
+        "all at once by the tangent",
+        "without adjustment",
         "one flip",
         "other values",
         "flips of blocks",

@@ -12,6 +12,7 @@ import pytest
 from energax import testing
 from energax.densities import Gaussian, Uniform
 from energax.kernels import (
+    DMALA,
     HMC,
     MALA,
     MCLMC,
@@ -20,6 +21,7 @@ from energax.kernels import (
     AdjustedMCLMC,
     BlockGibbs,
     Cycle,
+    GibbsWithGradients,
     HeatBath,
     IndependenceMetropolis,
     Metropolis,
@@ -54,6 +56,10 @@ KERNELS = {
     "adjusted-mclmc": (AdjustedMCLMC(0.9, 2.0, [0.8, 1.1]), ("mixture", "box")),
     "heat-bath": (HeatBath(), ("ising", "categorical", "rbm")),
     "random-scan": (HeatBath("random"), ("ising",)),
+    "gwg": (GibbsWithGradients(), ("categorical", "ising")),
+    "gwg-gradient": (GibbsWithGradients("gradient"), ("rbm",)),
+    "dmala": (DMALA(0.5), ("categorical", "ising")),
+    "dmala-gradient": (DMALA(0.5, "gradient"), ("rbm",)),
     "metropolis": (Metropolis(), ("categorical", "ising")),
     "metropolis-blocks": (Metropolis("blocks"), ("ising", "rbm")),
     "block-gibbs": (BlockGibbs(), ("rbm", "ising")),

@@ -10,6 +10,7 @@ from energax import testing
 from energax.densities import Gaussian
 from energax.energies import blocks
 from energax.kernels import (
+    DMALA,
     HMC,
     MALA,
     MCLMC,
@@ -18,6 +19,7 @@ from energax.kernels import (
     AdjustedMCLMC,
     BlockGibbs,
     Cycle,
+    GibbsWithGradients,
     HeatBath,
     IndependenceMetropolis,
     Metropolis,
@@ -248,6 +250,40 @@ class HalfTheLogits(Metropolis):
         return {n: eqx.tree_at(lambda p: p.logits, p, p.logits / 2) for n, p in laws.items()}
 
 
+class NeverWeighed(GibbsWithGradients):
+    """The law of the way back is forgotten."""
+
+    def log_ratio(self, energy, old, new):
+        return old.value - new.value
+
+
+class WholeDifference(GibbsWithGradients):
+    """The draw has exp(−ΔE) where `log_prob`, and so the acceptance, has exp(−½ ΔE)."""
+
+    def step(self, energy, state, *, key):
+        sharp = eqx.tree_at(lambda s: s.changes, state, 2 * state.changes)
+        draw_key, accept_key = jax.random.split(key)
+        new = self.init(energy, self.proposal(energy, sharp).draw(key=draw_key), key=key)
+        info = metropolis(self.log_ratio(energy, state, new), new.value, key=accept_key)
+        return select(info.accepted, new, state), info
+
+
+class StepSizeOfOneDirection(DMALA):
+    """The way back is weighed with another step size."""
+
+    def log_ratio(self, energy, old, new):
+        back = DMALA(2 * self.step_size).proposal(energy, new).log_prob(old.x)
+        return old.value - new.value + back - self.proposal(energy, old).log_prob(new.x)
+
+
+class StaleChanges(DMALA):
+    """The differences in the state are those of the first configuration."""
+
+    def step(self, energy, state, *, key):
+        new, info = DMALA(self.step_size).step(energy, state, key=key)
+        return eqx.tree_at(lambda s: s.changes, new, state.changes), info
+
+
 def exact_start(kernel, reference, key):
     testing.assert_exact_start(kernel, reference, key=key)
 
@@ -293,6 +329,11 @@ WRONG_LAW = [
     (LastSiteForgotten(), references.skewed_categorical, transitions),
     (OneKeyForAllSites(), references.asymmetric_ising, exact_start),
     (StaleHidden(), references.asymmetric_rbm, transitions),
+    (NeverWeighed(), references.skewed_categorical, matrix),
+    (NeverWeighed(), references.asymmetric_ising, exact_start),
+    (WholeDifference(), references.asymmetric_ising, exact_start),
+    (StepSizeOfOneDirection(0.5), references.asymmetric_ising, matrix),
+    (StaleChanges(1.5), references.asymmetric_ising, exact_start),
     (ProposesTheOldValue(), references.skewed_categorical, transitions),
     (HalfTheLogits("blocks"), references.asymmetric_rbm, matrix),
     (HalfTheLogits("blocks"), references.asymmetric_ising, exact_start),

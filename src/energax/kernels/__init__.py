@@ -14,6 +14,9 @@ from energax.kernels._block_gibbs import BlockGibbs as BlockGibbs
 from energax.kernels._compose import Cycle as Cycle
 from energax.kernels._compose import Mixture as Mixture
 from energax.kernels._compose import Repeat as Repeat
+from energax.kernels._discrete_langevin import DMALA as DMALA
+from energax.kernels._discrete_langevin import DULA as DULA
+from energax.kernels._gibbs_with_gradients import GibbsWithGradients as GibbsWithGradients
 from energax.kernels._heat_bath import HeatBath as HeatBath
 from energax.kernels._hmc import HMC as HMC
 from energax.kernels._independence import IndependenceMetropolis as IndependenceMetropolis
@@ -25,6 +28,8 @@ from energax.kernels._site_metropolis import Metropolis as Metropolis
 from energax.kernels._underdamped import UnderdampedLangevin as UnderdampedLangevin
 
 __all__ = [
+    "DMALA",
+    "DULA",
     "HMC",
     "MALA",
     "MCLMC",
@@ -36,6 +41,7 @@ __all__ = [
     "AdjustedMCLMC",
     "BlockGibbs",
     "Cycle",
+    "GibbsWithGradients",
     "HeatBath",
     "IndependenceMetropolis",
     "Metropolis",

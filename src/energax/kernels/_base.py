@@ -147,6 +147,7 @@ def _suggested(offered: frozenset[str]) -> list[str]:
     known = [
         ("BlockGibbs()", "blocks"),
         ("HeatBath()", "conditional_logits"),
+        ("GibbsWithGradients()", "conditional_logits"),
         ("HMC(step_size=0.1)", "score"),
         ("MALA(step_size=0.01)", "score"),
         ("RandomWalk(step_size=0.1)", "continuous"),

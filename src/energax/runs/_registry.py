@@ -66,6 +66,24 @@ class MetropolisConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class GibbsWithGradientsConfig:
+    """Options of Gibbs with gradients."""
+
+    differences: str = "exact"
+    """"exact": what each change does to the energy; "gradient": estimated by the tangent (two-valued sites)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscreteLangevinConfig:
+    """Options of discrete Langevin kernels."""
+
+    step_size: float = 0.2
+    """Step size to begin with; that of dmala is adapted to its best acceptance while training."""
+    differences: str = "exact"
+    """"exact": what each change does to the energy; "gradient": estimated by the tangent (two-valued sites)."""
+
+
+@dataclasses.dataclass(frozen=True)
 class StepSizeConfig:
     """Options of kernels with a step size."""
 
@@ -141,6 +159,27 @@ KERNELS: dict[str, Entry[Any]] = {
             HeatBathConfig,
             lambda c: kernels.HeatBath(c.scan),
             "one site after the other",
+        ),
+        Entry(
+            "gibbs-with-gradients",
+            kernels.GibbsWithGradients,
+            GibbsWithGradientsConfig,
+            lambda c: kernels.GibbsWithGradients(c.differences),
+            "single changes, chosen by what they do to the energy",
+        ),
+        Entry(
+            "dmala",
+            kernels.DMALA,
+            DiscreteLangevinConfig,
+            lambda c: kernels.DMALA(c.step_size, c.differences),
+            "Metropolis-adjusted discrete Langevin: all sites at once",
+        ),
+        Entry(
+            "dula",
+            kernels.DULA,
+            DiscreteLangevinConfig,
+            lambda c: kernels.DULA(c.step_size, c.differences),
+            "unadjusted discrete Langevin, biased",
         ),
         Entry(
             "metropolis",

@@ -177,8 +177,11 @@ def _nonfinite(case: KernelCase) -> None:
         require(all(map(bool, jax.tree.leaves(stays))), f"a chain moved to a configuration with {word} energy.")
         counted = ~np.asarray(info.is_finite)
         if word == "NaN":
-            require(counted.all(), f"{int((~counted).sum())} of {counted.size} proposals with NaN were not counted.")
-            require(float(info.accept_prob.max()) == 0, "a proposal with NaN energy has an acceptance above 0.")
+            # Of discrete sites a proposal may be to stay, which has a finite energy.
+            missed = int((~counted).sum()) if not case.space.is_discrete or not counted.any() else 0
+            require(missed == 0, f"{missed} of {counted.size} proposals with NaN were not counted.")
+            above = np.asarray(info.accept_prob)[counted].max()
+            require(above == 0, "a proposal with NaN energy has an acceptance above 0.")
         elif case.kernel.exact and not case.space.is_discrete:
             require(not counted.any(), "leaving the support (infinite energy) is counted as a numerical failure.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -15,9 +16,12 @@ from energax._errors import NotTractable
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, Block, blocks, observed
 from energax.kernels import (
+    DMALA,
+    DULA,
     MALA,
     AbstractKernel,
     BlockGibbs,
+    GibbsWithGradients,
     HeatBath,
     IndependenceMetropolis,
     Metropolis,
@@ -216,6 +220,50 @@ def _block_update(
         return jax.vmap(row)(table)
 
     return np.asarray(matrix(jax.tree.map(jnp.asarray, table)))
+
+
+@transition_matrix.register
+def _(kernel: DULA, energy: AbstractEnergy) -> Float[np.ndarray, "states states"]:
+    return np.exp(_proposed(kernel, energy)[0])
+
+
+@transition_matrix.register
+def _(kernel: GibbsWithGradients, energy: AbstractEnergy) -> Float[np.ndarray, "states states"]:
+    return _accepted(*_proposed(kernel, energy))
+
+
+@transition_matrix.register
+def _(kernel: DMALA, energy: AbstractEnergy) -> Float[np.ndarray, "states states"]:
+    return _accepted(*_proposed(kernel, energy))
+
+
+def _proposed(kernel: DULA | DMALA | GibbsWithGradients, energy: AbstractEnergy) -> tuple[np.ndarray, np.ndarray]:
+    """Log q(y | x) and the logarithm of the Metropolis–Hastings ratio, for all pairs."""
+    with jax.enable_x64(True):
+        kernel, energy = cast_arrays((kernel, energy), np.float64)
+        table = jnp.asarray(exact.states(energy.space))
+
+        @jax.jit
+        def pairs(table: Array) -> tuple[Array, Array]:
+            states = jax.vmap(lambda x: kernel.init(energy, x, key=jax.random.key(0)))(table)
+
+            def pair(old: Any, new: Any) -> tuple[Array, Array]:
+                ratio = jnp.zeros(()) if isinstance(kernel, DULA) else kernel.log_ratio(energy, old, new)
+                return kernel.proposal(energy, old).log_prob(new.x), ratio
+
+            return jax.vmap(lambda old: jax.vmap(lambda new: pair(old, new))(states))(states)
+
+        log_q, log_ratio = (np.asarray(a) for a in pairs(table))
+    return log_q, log_ratio
+
+
+def _accepted(log_q: np.ndarray, log_ratio: np.ndarray) -> Float[np.ndarray, "states states"]:
+    """Moves are proposed and accepted; what is rejected stays."""
+    possible = np.isfinite(log_q)
+    matrix = np.where(possible, np.exp(log_q + np.minimum(0.0, np.where(possible, log_ratio, 0.0))), 0.0)
+    np.fill_diagonal(matrix, 0.0)
+    np.fill_diagonal(matrix, 1 - matrix.sum(1))
+    return matrix
 
 
 def assert_invariant(kernel: AbstractKernel, energy: AbstractEnergy, *, tolerance: float = 1e-14) -> float:
