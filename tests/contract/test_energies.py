@@ -51,6 +51,10 @@ PLAIN = {
 # The clauses on wrappers are not repeated for each of these: kinds of energies that have had them above, and wrappers.
 OTHERS = {
     "Ising ring": lambda: ising((6,)),
+    "Ising, one field": lambda: Ising((3, 4), coupling=0.3, field=0.2),
+    "Ising, one field, between two temperatures": lambda: Interpolated(
+        Tempered(Ising((2, 4), field=0.2), 0.3), Sum((Ising((2, 4), coupling=-0.2), Ising((2, 4), field=0.5))), 0.6
+    ),
     "MLP": lambda: energies.MLP(2, hidden=(8, 8), key=KEY),
     "ConvNet, colours": lambda: energies.ConvNet((5, 4, 2), channels=(3, 4), key=KEY),
     "function on a torus": lambda: references.tilted_angle().energy,
@@ -101,7 +105,8 @@ def test_contract_without_wrappers(name, key):
     model = OTHERS[name]()
     unused = ("['values']", ".values") if isinstance(model, Clamped) else ()
     clauses = QUICK if name == "ConvNet, colours" else None
-    check_energy(model, wrappers=False, unused=unused, tables=name in TABLES, clauses=clauses, key=key)
+    checked = check_energy(model, wrappers=False, unused=unused, tables=name in TABLES, clauses=clauses, key=key)
+    assert ("uniform_lattice" in checked) == ("one field" in name)
 
 
 def test_every_public_energy_has_a_row():

@@ -24,6 +24,8 @@ WELL = energies.DoubleWell(3, barrier=2.0, tilt=0.5)
 CASES = {
     "rbm": (RBM, kernels.BlockGibbs(), (2, 8)),
     "ising": (ISING, kernels.HeatBath(), (2, 8)),
+    # Parameters whose sums over 256 sites are exact: the order of a sum depends on the size of the block of chains.
+    "packed": (energies.Ising(16, coupling=0.375, field=0.125), kernels.BlockGibbs(), (2, 8)),
     "well": (WELL, kernels.MALA(0.05), (8,)),
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-EXACT = ["rbm", "ising"]
+EXACT = ("rbm", "ising", "packed")
 
 
 @pytest.fixture(scope="module")

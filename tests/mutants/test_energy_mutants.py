@@ -19,6 +19,7 @@ from energax.energies import (
     exact_draw,
     latent,
     log_normalizer,
+    uniform_lattice,
     value_and_score,
 )
 from energax.spaces import Box, Euclidean, Spins
@@ -296,6 +297,12 @@ def draws_outside_of_the_space():
     return mutant(energies.energy(lambda w, x: jnp.sum(w * x), jnp.ones(2), space=Box(2)))
 
 
+def lattice_of_another_field():
+    mutant = mutant_of("AnotherField")
+    uniform_lattice.register(mutant, lambda e: uniform_lattice(energies.Tempered(Ising(3, field=0.2), 2.0)))
+    return mutant(energies.Sum((Ising(3, field=0.2), Ising(3, field=0.1))))
+
+
 MUTANTS = [
     (wrong_sign_of_the_logits, "conditional_logits", "single-site energies"),
     (logits_without_the_field, "conditional_logits", "single-site energies"),
@@ -307,6 +314,7 @@ MUTANTS = [
     (blocks_that_miss_a_site, "blocks_partition", "1 sites are in no block"),
     (observed_block_first, "blocks_partition", "hidden parts come first"),
     (hidden_units_that_are_not_independent, "blocks_independent", "'hidden'"),
+    (lattice_of_another_field, "uniform_lattice", "with the numbers of"),
     (score_with_the_sign_of_the_gradient, "score", "minus the gradient"),
     (score_that_forgets_to_fold, "score", "folded point"),
     (derivative_that_is_wrong_by_a_custom_rule, "score", "finite differences"),

@@ -18,6 +18,7 @@ from energax.energies import (
     conditional_logits_at,
     flip_deltas,
     latent,
+    uniform_lattice,
 )
 from energax.spaces import AbstractDiscreteSpace, AbstractTwoValuedSpace, Product
 from energax.testing._contract import Clause, array_parts, examined, require, require_close, rows
@@ -208,9 +209,34 @@ def _logit_changes(
     }
 
 
+def _uniform_lattice(case: EnergyCase) -> bool:
+    """E(s) + J Σ s_i s_j + H Σ s_i is the same at all configurations."""
+    if uniform_lattice(case.energy) is None:
+        return False
+    with jax.enable_x64(True):
+        values, want = map(np.asarray, _lattice_facts(case.energy64, case.points64))
+    offset = np.full_like(values, np.mean(values - want))
+    require_close(values, want + offset, 1e-9, "E is not −J Σ s_i s_j − H Σ s_i with the numbers of `uniform_lattice`")
+    return True
+
+
+@examined
+def _lattice_facts(energy: AbstractEnergy, points: PyTree[Array]) -> tuple[Array, Array]:
+    lattice = uniform_lattice(energy)
+    assert lattice is not None
+
+    def want(x: Array) -> Array:
+        s = x.astype(lattice.coupling.dtype)
+        pairs = sum(jnp.sum(s * jnp.roll(s, 1, axis)) for axis in range(len(lattice.shape)))
+        return -lattice.coupling * pairs - lattice.field * jnp.sum(s)
+
+    return jax.vmap(energy)(points), jax.vmap(want)(points)
+
+
 DISCRETE = (
     Clause("conditional_logits", _logits),
     Clause("logit_dtypes", _logit_dtypes),
     Clause("blocks_partition", _partition),
     Clause("blocks_independent", _independence),
+    Clause("uniform_lattice", _uniform_lattice),
 )
