@@ -57,7 +57,7 @@ def run(name):
         out[f"mean-{num_devices}"] = float(np.max(np.abs(one.accumulated["x"] - plain.accumulated["x"])))
     x = spread(x0, 8)
     keys = placed_like(jax.random.split(key, NUM_CHAINS), x)
-    carry = _sample._begin(energy, kernel, x, keys, jnp.asarray(4), None)
+    carry, _ = _sample._begin(energy, kernel, x, keys, jnp.asarray(4), None)
     counts = jnp.asarray([0, 16, 1])
     compiled = _sample._run.lower(energy, kernel, carry, {}, keys, counts, 16, identity, {}, None).compile()
     text = compiled.compiled.as_text()

@@ -94,8 +94,12 @@ def to_fast(key: Key[Array, "..."]) -> Key[Array, "..."]:
         'energax_fast1'
     """
     check_key(key)
-    if is_fast(key):
-        return key
+    return key if is_fast(key) else _adopted(key)
+
+
+@jax.jit
+def _adopted(key: Key[Array, "..."]) -> Key[Array, "..."]:
+    # Compiled, because thirty small operations one by one cost more than a short run.
     data = jax.random.key_data(key)
     words = jnp.moveaxis(data.reshape(*key.shape, -1), -1, 0)
     a = b = jnp.zeros(key.shape, jnp.uint32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -93,17 +94,19 @@ def sample(
     if adapt is not None and not isinstance(kernel, AbstractStepSizeKernel):
         raise KernelMismatch(f"{type(kernel).__name__} has no step size to adapt; leave `adapt` out.")
     key = choose(key, generator)
-    start_key, chain_key = jax.random.split(key)
+    # Keys are split, and counters made, without single operations outside compiled code: in short runs they would cost
+    # more than the chains do.
+    start_key, chain_key = _two_keys(key)
     x = starts(observed_space(single), x0, count_chains(energy, x0, num_chains), key=start_key)
-    keys = placed_like(jax.random.split(chain_key, jax.tree.leaves(x)[0].shape[0]), x)
+    keys = placed_like(_chain_keys(chain_key, jax.tree.leaves(x)[0].shape[0]), x)
     axes = energy.axes if isinstance(energy, Batched) else None
-    _check_energies(np.asarray(_energies(moved, x, axes)), throw)
-
     left = num_warmup
     if adapt is not None and isinstance(kernel, AbstractStepSizeKernel):
+        _check_energies(np.asarray(_energies(moved, x, axes)), throw)
         (kernel, x), left = _adapt(moved, kernel, adapt, x, keys, jnp.asarray(num_warmup), axes), 0
     online = dict(accumulators or {})
-    carry = _begin(moved, kernel, x, keys, jnp.asarray(left), axes)
+    carry, values = _begin(moved, kernel, x, keys, np.asarray(left, np.int32), axes)
+    _check_energies(np.asarray(values), throw)
     totals = {name: jax.vmap(acc.init)(x) for name, acc in online.items()}
     num_kept = num_steps // thin
     capacity = _capacity(num_kept)
@@ -111,7 +114,7 @@ def sample(
     try:
         while done < num_kept:
             length = min(capacity, num_kept - done)
-            counts = jnp.asarray([done, length, thin])
+            counts = np.asarray([done, length, thin], np.int32)
             new_carry, new_totals, piece = _run(
                 moved, kernel, carry, totals, keys, counts, capacity, save, online, axes
             )
@@ -132,6 +135,17 @@ def sample(
         "kernel": type(kernel).__name__,
     }
     return _collect(kernel, online, pieces, carry, totals, result, throw, settings)
+
+
+@jax.jit
+def _two_keys(key: PRNGKey) -> tuple[PRNGKey, PRNGKey]:
+    first, second = jax.random.split(key)
+    return first, second
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _chain_keys(key: PRNGKey, num_chains: int) -> Array:
+    return jax.random.split(key, num_chains)
 
 
 def _check_energies(energies: np.ndarray, throw: bool) -> None:
@@ -164,9 +178,14 @@ def _energies(energy: AbstractEnergy, x: Configuration, axes: Any) -> Array:
 
 @eqx.filter_jit
 def _begin(
-    energy: AbstractEnergy, kernel: AbstractKernel, x: Configuration, keys: Array, num_warmup: Array, axes: Any
+    energy: AbstractEnergy,
+    kernel: AbstractKernel,
+    x: Configuration,
+    keys: Array,
+    num_warmup: Array | np.ndarray,
+    axes: Any,
 ) -> PyTree[Array]:
-    """Initial states after warm-up, and zero counters."""
+    """Initial states after warm-up with zero counters, and the energies before it."""
 
     def chain(energy: AbstractEnergy, x: Configuration, key: PRNGKey) -> PyTree[Array]:
         init_key, warm_key = jax.random.split(jax.random.fold_in(key, 0))
@@ -176,7 +195,7 @@ def _begin(
             return kernel.step(energy, state, key=jax.random.fold_in(warm_key, i))[0]
 
         state = jax.lax.fori_loop(0, num_warmup, step, state)
-        return state, jnp.zeros(()), jnp.zeros((), jnp.int32)
+        return (state, jnp.zeros(()), jnp.zeros((), jnp.int32)), marginal(energy)(x)
 
     return jax.vmap(chain, in_axes=(axes, 0, 0))(energy, x, keys)
 
@@ -216,7 +235,7 @@ def _run(
     carry: PyTree[Array],
     totals: PyTree[Array],
     keys: Array,
-    counts: Array,
+    counts: Array | np.ndarray,
     capacity: int,
     save: Callable[[Any], Any] | None,
     accumulators: Mapping[str, AbstractAccumulator],
