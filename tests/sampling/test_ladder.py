@@ -112,44 +112,6 @@ def test_nonsense_is_refused(options, told, key):
         sampling.tune_ladder(_normal_path(), kernels.RandomWalk(1.0), key=key, **options)
 
 
-class _Glass(energies.Ising):
-    """±J couplings on a cube, E = −β Σ J_ij s_i s_j, with an independent sign for each bond."""
-
-    signs: jax.Array
-
-    def __init__(self, length, beta, *, key):
-        plain = energies.Ising((length,) * 3, coupling=beta)
-        self.space, self.coupling, self.field = plain.space, plain.coupling, plain.field
-        self.signs = jax.random.rademacher(key, (3, *self.space.shape), self.coupling.dtype)
-
-    def __call__(self, x):
-        s = x.astype(self.coupling.dtype)
-        return -self.coupling * sum(jnp.sum(self.signs[a] * s * jnp.roll(s, 1, a)) for a in range(3))
-
-
-@energies.conditional_logits.register
-def _(energy: _Glass, x, part=None):
-    s, signs = x.astype(energy.coupling.dtype), energy.signs
-    below = sum(signs[a] * jnp.roll(s, 1, a) for a in range(3))
-    return 2 * energy.coupling * (below + sum(jnp.roll(signs[a] * s, -1, a) for a in range(3)))
-
-
-@pytest.mark.slow
-def test_a_spin_glass_of_a_thousand_spins_travels_at_half_the_possible_rate(key):
-    """T from 3 to 0.8, ten sweeps of heat bath between swaps."""
-    glass_key, tune_key, run_key = jax.random.split(key, 3)
-    path = paths.tempering(_Glass(10, 1 / 0.8, key=glass_key))
-    ladder = sampling.tune_ladder(
-        path, kernels.BlockGibbs(), key=tune_key, start=0.8 / 3, num_sweeps=512, num_chains=2, swap_every=10
-    )
-    run = sampling.replica_exchange(
-        path, kernels.BlockGibbs(), ladder.ts, ladder.last, key=run_key, num_sweeps=1024, num_warmup=512, swap_every=10,
-        save=None,
-    )  # fmt: skip
-    print(ladder, run, run.round_trip_efficiency)
-    assert run.round_trip_efficiency > 0.5
-
-
 def _phi4(p, x):
     x = x.reshape(6, 6)
     return jnp.sum(x**2 + p[1] * (x**2 - 1) ** 2 - 2 * p[0] * x * (jnp.roll(x, 1, 0) + jnp.roll(x, 1, 1)))

@@ -12,13 +12,17 @@ from energax.exact._quadrature import quadrature_log_z as quadrature_log_z
 from energax.exact._states import num_states as num_states
 from energax.exact._states import state_chunks as state_chunks
 from energax.exact._states import states as states
+from energax.exact._torus import IsingTorus as IsingTorus
+from energax.exact._torus import ising_torus as ising_torus
 
 __all__ = [
     "Grid",
+    "IsingTorus",
     "Quadrature",
     "draw",
     "expectation",
     "grid",
+    "ising_torus",
     "kl",
     "log_probs",
     "log_z",
