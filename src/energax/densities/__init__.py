@@ -1,6 +1,8 @@
 """Densities: energies with log Z = 0 and exact draws. Base measures, ends of paths, baselines, flows."""
 
 from energax.densities._base import AbstractDensity as AbstractDensity
+from energax.densities._flow import Flow as Flow
+from energax.densities._flow import autoregressive_flow as autoregressive_flow
 from energax.densities._gaussian import Gaussian as Gaussian
 from energax.densities._gaussian import GaussianMixture as GaussianMixture
 from energax.densities._hard_targets import Cauchy as Cauchy
@@ -28,6 +30,7 @@ __all__ = [
     "AbstractDensity",
     "Cauchy",
     "Checkerboard",
+    "Flow",
     "Funnel",
     "Gaussian",
     "GaussianMixture",
@@ -39,6 +42,7 @@ __all__ = [
     "SmearedCurve",
     "Spiral",
     "Uniform",
+    "autoregressive_flow",
     "bernoulli_fit",
     "gmm40",
     "ill_conditioned",

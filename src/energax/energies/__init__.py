@@ -30,6 +30,8 @@ from energax.energies._parts import Given as Given
 from energax.energies._parts import Marginal as Marginal
 from energax.energies._parts import given_others as given_others
 from energax.energies._parts import marginal as marginal
+from energax.energies._posterior import Posterior as Posterior
+from energax.energies._posterior import subsampled as subsampled
 from energax.energies._wrappers import FREE as FREE
 from energax.energies._wrappers import Interpolated as Interpolated
 from energax.energies._wrappers import Lifted as Lifted
@@ -74,6 +76,7 @@ __all__ = [
     "Marginal",
     "ModuleEnergy",
     "MuellerBrown",
+    "Posterior",
     "Sum",
     "Tempered",
     "UniformLattice",
@@ -94,6 +97,7 @@ __all__ = [
     "observed",
     "observed_space",
     "score",
+    "subsampled",
     "uniform_lattice",
     "value_and_score",
 ]

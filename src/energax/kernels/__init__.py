@@ -24,6 +24,7 @@ from energax.kernels._langevin import MALA as MALA
 from energax.kernels._langevin import ULA as ULA
 from energax.kernels._on_part import OnPart as OnPart
 from energax.kernels._rwm import RandomWalk as RandomWalk
+from energax.kernels._sgld import SGLD as SGLD
 from energax.kernels._site_metropolis import Metropolis as Metropolis
 from energax.kernels._underdamped import UnderdampedLangevin as UnderdampedLangevin
 
@@ -34,6 +35,7 @@ __all__ = [
     "MALA",
     "MCLMC",
     "NUTS",
+    "SGLD",
     "ULA",
     "AbstractKernel",
     "AbstractState",

@@ -5,6 +5,7 @@ from energax.sampling._accumulators import Mean as Mean
 from energax.sampling._adaptation import StepSizeAdaptation as StepSizeAdaptation
 from energax.sampling._anneal import Work as Work
 from energax.sampling._anneal import anneal as anneal
+from energax.sampling._annealed_langevin import annealed_langevin as annealed_langevin
 from energax.sampling._ladder import Ladder as Ladder
 from energax.sampling._ladder import tune_ladder as tune_ladder
 from energax.sampling._replica_exchange import ReplicaSamples as ReplicaSamples
@@ -32,6 +33,7 @@ __all__ = [
     "WarmUp",
     "Work",
     "anneal",
+    "annealed_langevin",
     "replica_exchange",
     "run_steps",
     "sample",
