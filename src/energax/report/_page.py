@@ -31,9 +31,18 @@ def write(summary: SummaryLike, path: str | os.PathLike[str]) -> Path:
         RunError: The file cannot be written.
         ShapeError: A grid of the summary does not fit its axes.
     """
+    return save_page(render(summary), path)
+
+
+def save_page(page: str, path: str | os.PathLike[str]) -> Path:
+    """Write a finished page at once or not at all.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
     target = Path(path)
     # Names of files may hold bytes that are no UTF-8; Python keeps them as lone surrogates, which no page can show.
-    content = render(summary).encode("utf-8", errors="replace")
+    content = page.encode("utf-8", errors="replace")
     temporary = target.with_name(f".{target.name}.part")
     try:
         temporary.write_bytes(content)
@@ -48,7 +57,7 @@ def write(summary: SummaryLike, path: str | os.PathLike[str]) -> Path:
 def render(summary: SummaryLike) -> str:
     """The page as text."""
     found = [section(summary) for section in sections.SECTIONS]
-    return _template().render(
+    return render_page(
         title=f"{sections.model_name(summary) or 'model'} on {sections.data_name(summary)}",
         fitted=sections.what_was_fitted(summary),
         trained=sections.how_it_was_trained(summary),
@@ -58,6 +67,11 @@ def render(summary: SummaryLike) -> str:
         sections=[section for section in found if section is not None],
         version=str(summary.environment.get("energax") or ""),
     )
+
+
+def render_page(**parts: Any) -> str:
+    """A page from its parts, whatever it is about."""
+    return _template().render(**{"kicker": "Report of one energax run", "version": "", **parts})
 
 
 @functools.cache

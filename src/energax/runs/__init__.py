@@ -3,6 +3,7 @@
 from energax.runs._configs import DataConfig as DataConfig
 from energax.runs._configs import RunConfig as RunConfig
 from energax.runs._configs import TrainingConfig as TrainingConfig
+from energax.runs._directory import fresh_directory as fresh_directory
 from energax.runs._judge import summarise as summarise
 from energax.runs._plan import field_help as field_help
 from energax.runs._plan import plan as plan
@@ -20,6 +21,14 @@ from energax.runs._registry import num_parameters as num_parameters
 from energax.runs._run import Run as Run
 from energax.runs._run import load as load
 from energax.runs._run import optimizer as optimizer
+from energax.runs._simulation import SIMULATED as SIMULATED
+from energax.runs._simulation import SimulatedModel as SimulatedModel
+from energax.runs._simulation import Simulation as Simulation
+from energax.runs._simulation import load_energy as load_energy
+from energax.runs._simulation import save_simulation as save_simulation
+from energax.runs._simulation import simulate as simulate
+from energax.runs._simulation import simulated_model as simulated_model
+from energax.runs._simulation import temperatures as temperatures
 from energax.runs._summary import Summary as Summary
 from energax.runs._summary import environment as environment
 from energax.runs._summary import plain as plain
@@ -30,10 +39,13 @@ __all__ = [
     "MODELS",
     "OBJECTIVES",
     "REGISTRIES",
+    "SIMULATED",
     "DataConfig",
     "Entry",
     "Run",
     "RunConfig",
+    "SimulatedModel",
+    "Simulation",
     "Summary",
     "TrainingConfig",
     "build_energy",
@@ -42,10 +54,16 @@ __all__ = [
     "entry",
     "environment",
     "field_help",
+    "fresh_directory",
     "load",
+    "load_energy",
     "num_parameters",
     "optimizer",
     "plain",
     "plan",
+    "save_simulation",
+    "simulate",
+    "simulated_model",
     "summarise",
+    "temperatures",
 ]
