@@ -6,6 +6,7 @@ import pytest
 from energax import energies, kernels, testing
 from energax.densities import Gaussian, Uniform
 from energax.kernels import (
+    ACS,
     DMALA,
     DULA,
     HMC,
@@ -70,6 +71,7 @@ TABLE = {
     "heat-bath-rbm": (HeatBath("random"), references.asymmetric_rbm),
     "gwg-categorical": (GibbsWithGradients(), references.skewed_categorical),
     "gwg-ising": (GibbsWithGradients("gradient"), references.asymmetric_ising),
+    "acs-ising": (ACS([3.0, 0.5], [0.9, 0.5]), references.asymmetric_ising),
     "dula-ising": (DULA(0.3), references.asymmetric_ising),
     "dmala-rbm": (DMALA(0.5, "gradient"), references.asymmetric_rbm),
     "metropolis-categorical": (Metropolis(), references.skewed_categorical),

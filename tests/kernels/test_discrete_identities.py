@@ -8,7 +8,7 @@ import pytest
 from energax import exact, testing
 from energax.densities import IndependentSites
 from energax.energies import RBM, Clamped, Interpolated, Ising, Sum, Tempered, energy
-from energax.kernels import DMALA, DULA, BlockGibbs, GibbsWithGradients, HeatBath, Metropolis, target
+from energax.kernels import ACS, DMALA, DULA, BlockGibbs, GibbsWithGradients, HeatBath, Metropolis, target
 from energax.spaces import Binary, Categorical
 from energax.testing import references
 
@@ -93,6 +93,21 @@ def test_informed_kernels_leave_the_law_invariant_and_are_reversible(name, diffe
         assert np.abs(flow - flow.T).max() < 1e-15
 
 
+@pytest.mark.parametrize("name", ["ising 2x3", "three values"])
+def test_a_cycle_leaves_the_law_invariant(name):
+    assert testing.assert_invariant(ACS([6.0, 1.0, 0.3], [0.95, 0.7, 0.5]), MODELS[name]()) <= 1e-14
+
+
+def test_a_large_step_with_balance_one_draws_independent_sites_exactly():
+    """Then the proposal is the law itself, so every move is accepted; with balance one half it is not."""
+    energy = IndependentSites(Binary(3), jnp.array([1.0, -0.5, 2.0]))
+    law = np.exp(exact.log_probs(energy, dtype=np.float64)[1])
+    np.testing.assert_allclose(
+        testing.transition_matrix(DMALA(1e9, balance=1.0), energy), np.tile(law, (8, 1)), atol=1e-8
+    )
+    assert np.abs(testing.transition_matrix(DMALA(1e9), energy) - law).max() > 0.01
+
+
 def _stationary(matrix):
     """The fixed point of a matrix of probabilities, by squaring it."""
     for _ in range(60):
@@ -153,6 +168,7 @@ def test_observed_law_of_interpolated_machines_has_the_right_ends():
         (DMALA(1.0), lambda: references.skewed_categorical().energy),
         (DMALA(0.5, "gradient"), lambda: _ising(2, 2)),
         (DULA(0.5), lambda: _ising(2, 3)),
+        (ACS([3.0, 0.5], [0.9, 0.5]), lambda: _ising(2, 2)),
         (Metropolis("random"), lambda: _ising(2, 2)),
         (Metropolis(), lambda: references.skewed_categorical().energy),
         (Metropolis("blocks"), lambda: _rbm(4, 3, 0)),
@@ -169,6 +185,7 @@ def test_observed_law_of_interpolated_machines_has_the_right_ends():
         "all at once",
         "all at once by the tangent",
         "without adjustment",
+        "a cycle",
         "one flip",
         "other values",
         "flips of blocks",

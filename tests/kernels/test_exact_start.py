@@ -12,6 +12,7 @@ import pytest
 from energax import testing
 from energax.densities import Gaussian, Uniform
 from energax.kernels import (
+    ACS,
     DMALA,
     HMC,
     MALA,
@@ -57,6 +58,7 @@ KERNELS = {
     "heat-bath": (HeatBath(), ("ising", "categorical", "rbm")),
     "random-scan": (HeatBath("random"), ("ising",)),
     "gwg": (GibbsWithGradients(), ("categorical", "ising")),
+    "acs": (ACS(), ("categorical", "ising")),
     "gwg-gradient": (GibbsWithGradients("gradient"), ("rbm",)),
     "dmala": (DMALA(0.5), ("categorical", "ising")),
     "dmala-gradient": (DMALA(0.5, "gradient"), ("rbm",)),

@@ -10,6 +10,7 @@ from energax import testing
 from energax.densities import Gaussian
 from energax.energies import blocks
 from energax.kernels import (
+    ACS,
     DMALA,
     HMC,
     MALA,
@@ -276,6 +277,19 @@ class StepSizeOfOneDirection(DMALA):
         return old.value - new.value + back - self.proposal(energy, old).log_prob(new.x)
 
 
+class BackByTheNextMove(ACS):
+    """The way back is weighed with the balance of another move."""
+
+    def move(self, step_size, balance):
+        return AnotherBalanceBack(step_size, self.differences, balance)
+
+
+class AnotherBalanceBack(DMALA):
+    def log_ratio(self, energy, old, new):
+        back = DMALA(self.step_size, balance=1.4 - self.balance).proposal(energy, new).log_prob(old.x)
+        return old.value - new.value + back - self.proposal(energy, old).log_prob(new.x)
+
+
 class StaleChanges(DMALA):
     """The differences in the state are those of the first configuration."""
 
@@ -333,6 +347,8 @@ WRONG_LAW = [
     (NeverWeighed(), references.asymmetric_ising, exact_start),
     (WholeDifference(), references.asymmetric_ising, exact_start),
     (StepSizeOfOneDirection(0.5), references.asymmetric_ising, matrix),
+    (BackByTheNextMove([3.0, 0.5], [0.9, 0.5]), references.asymmetric_ising, matrix),
+    (BackByTheNextMove([3.0, 0.5], [0.9, 0.5]), references.asymmetric_ising, exact_start),
     (StaleChanges(1.5), references.asymmetric_ising, exact_start),
     (ProposesTheOldValue(), references.skewed_categorical, transitions),
     (HalfTheLogits("blocks"), references.asymmetric_rbm, matrix),

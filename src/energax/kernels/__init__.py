@@ -1,5 +1,7 @@
 """Kernels: one Markov transition a file. The energy is an argument of every call, never part of the kernel."""
 
+from energax.kernels._acs import ACS as ACS
+from energax.kernels._acs import cosine as cosine
 from energax.kernels._base import AbstractKernel as AbstractKernel
 from energax.kernels._base import AbstractState as AbstractState
 from energax.kernels._base import AbstractStepSizeKernel as AbstractStepSizeKernel
@@ -29,6 +31,7 @@ from energax.kernels._site_metropolis import Metropolis as Metropolis
 from energax.kernels._underdamped import UnderdampedLangevin as UnderdampedLangevin
 
 __all__ = [
+    "ACS",
     "DMALA",
     "DULA",
     "HMC",
@@ -53,6 +56,7 @@ __all__ = [
     "Repeat",
     "StepInfo",
     "UnderdampedLangevin",
+    "cosine",
     "seen_by",
     "suggestions",
     "target",

@@ -75,7 +75,9 @@ class DULA(AbstractStepSizeKernel):
 
 
 class DMALA(AbstractStepSizeKernel):
-    """Leaves exp(−E) invariant: a step of `DULA`, accepted by Metropolis–Hastings.
+    """Leaves exp(−E) invariant: a step like that of `DULA`, q_i(v) ∝ exp(−b ΔE_iv − [v ≠ x_i]/(2α)), or no move.
+
+    It is accepted by Metropolis–Hastings. For small α the balance b = ½ is best, for large ones a larger b (see `ACS`).
 
     Exactness: invariant at any step size, reversible.
 
@@ -84,6 +86,7 @@ class DMALA(AbstractStepSizeKernel):
     Args:
         step_size: α > 0; tune to an acceptance of 0.574.
         differences: ``"exact"``, or ``"gradient"`` for two-valued sites and an energy that can be differentiated.
+        balance: b, between ½ and 1.
 
     Example:
         >>> import jax
@@ -98,6 +101,7 @@ class DMALA(AbstractStepSizeKernel):
 
     step_size: Scalar = eqx.field(converter=as_step_size)
     differences: str = eqx.field(static=True, default="exact")
+    balance: Scalar = eqx.field(converter=as_step_size, default=0.5)
 
     def __check_init__(self) -> None:
         check_differences("DMALA", self.differences)
@@ -123,7 +127,7 @@ class DMALA(AbstractStepSizeKernel):
 
     def proposal(self, energy: AbstractEnergy, state: InformedState) -> IndependentChanges:
         """The law of the proposed configuration."""
-        return IndependentChanges(discrete_space(energy), state.x, state.changes, self.step_size)
+        return IndependentChanges(discrete_space(energy), state.x, state.changes, self.step_size, self.balance)
 
     def log_ratio(self, energy: AbstractEnergy, old: InformedState, new: InformedState) -> Scalar:
         """Log [exp(−E(y)) q(x | y)] − log [exp(−E(x)) q(y | x)]."""

@@ -95,26 +95,29 @@ class OneChange(eqx.Module):
 
 
 class IndependentChanges(eqx.Module):
-    """All sites at once: q_i(v) ∝ exp(½ change_iv − [v ≠ x_i]/(2α)).
+    """All sites at once: q_i(v) ∝ exp(b change_iv − [v ≠ x_i]/(2α)).
 
     Attributes:
         space: What the values of a site are.
         x: The configuration.
         changes: Of `InformedState`.
         step_size: α.
+        balance: b.
     """
 
     space: AbstractDiscreteSpace = eqx.field(static=True)
     x: Int[Array, "*sites"]
     changes: Float[Array, "*sites values"]
     step_size: Scalar
+    balance: Scalar | float = 0.5
 
     @property
     def logits(self) -> Float[Array, "..."]:
         """Logits of all sites in the form of their space."""
         cost = 1 / (2 * self.step_size.astype(self.changes.dtype))
         stays = is_current(self.space, indices(self.space, self.x))
-        logits = 0.5 * self.changes - jnp.where(stays, 0.0, cost)
+        balance = jnp.asarray(self.balance, self.changes.dtype)
+        logits = balance * self.changes - jnp.where(stays, 0.0, cost)
         return logits[..., 1] - logits[..., 0] if isinstance(self.space, AbstractTwoValuedSpace) else logits
 
     def draw(self, *, key: PRNGKey) -> Int[Array, "*sites"]:

@@ -84,6 +84,20 @@ class DiscreteLangevinConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ACSConfig:
+    """Options of automatic cyclical sampling."""
+
+    largest: float = 5.0
+    """Step size of the first move of a cycle."""
+    smallest: float = 0.2
+    """Step size of the last move."""
+    num_moves: int = 8
+    """Moves of a cycle."""
+    differences: str = "exact"
+    """"exact": what each change does to the energy; "gradient": estimated by the tangent (two-valued sites)."""
+
+
+@dataclasses.dataclass(frozen=True)
 class StepSizeConfig:
     """Options of kernels with a step size."""
 
@@ -173,6 +187,13 @@ KERNELS: dict[str, Entry[Any]] = {
             DiscreteLangevinConfig,
             lambda c: kernels.DMALA(c.step_size, c.differences),
             "Metropolis-adjusted discrete Langevin: all sites at once",
+        ),
+        Entry(
+            "acs",
+            kernels.ACS,
+            ACSConfig,
+            lambda c: kernels.ACS(kernels.cosine(c.largest, c.smallest, c.num_moves), differences=c.differences),
+            "cycles of discrete Langevin moves, from large steps to small ones",
         ),
         Entry(
             "dula",

@@ -6,6 +6,7 @@ from energax.sampling._adaptation import StepSizeAdaptation as StepSizeAdaptatio
 from energax.sampling._anneal import Work as Work
 from energax.sampling._anneal import anneal as anneal
 from energax.sampling._annealed_langevin import annealed_langevin as annealed_langevin
+from energax.sampling._cycle import tune_cycle as tune_cycle
 from energax.sampling._ladder import Ladder as Ladder
 from energax.sampling._ladder import tune_ladder as tune_ladder
 from energax.sampling._replica_exchange import ReplicaSamples as ReplicaSamples
@@ -40,6 +41,7 @@ __all__ = [
     "schedule",
     "simulated_annealing",
     "starts",
+    "tune_cycle",
     "tune_ladder",
     "warm_up",
 ]

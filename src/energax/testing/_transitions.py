@@ -16,6 +16,7 @@ from energax._errors import NotTractable
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, Block, blocks, observed
 from energax.kernels import (
+    ACS,
     DMALA,
     DULA,
     MALA,
@@ -235,6 +236,12 @@ def _(kernel: GibbsWithGradients, energy: AbstractEnergy) -> Float[np.ndarray, "
 @transition_matrix.register
 def _(kernel: DMALA, energy: AbstractEnergy) -> Float[np.ndarray, "states states"]:
     return _accepted(*_proposed(kernel, energy))
+
+
+@transition_matrix.register
+def _(kernel: ACS, energy: AbstractEnergy) -> Float[np.ndarray, "states states"]:
+    moves = zip(kernel.step_sizes, kernel.balances, strict=True)
+    return functools.reduce(np.matmul, [transition_matrix(kernel.move(*move), energy) for move in moves])
 
 
 def _proposed(kernel: DULA | DMALA | GibbsWithGradients, energy: AbstractEnergy) -> tuple[np.ndarray, np.ndarray]:
