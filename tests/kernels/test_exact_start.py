@@ -50,6 +50,7 @@ KERNELS = {
     "rwm": (RandomWalk(0.8), ("mixture", "well", "box", "angle")),
     "mala": (MALA(0.25), ("mixture", "gaussian", "box", "angle")),
     "mala-preconditioned": (MALA(0.4, preconditioner=[[0.9, 0.0], [-0.4, 0.6]]), ("mixture",)),
+    "hmc-preconditioned": (HMC(0.5, 4, [[0.9, 0.0], [-0.4, 0.6]]), ("mixture",)),
     "independence": (IndependenceMetropolis(Gaussian(jnp.array([0.4, -0.2]), 2.0)), ("mixture",)),
     "independence-angle": (IndependenceMetropolis(Uniform(Torus(1))), ("angle",)),
     "hmc": (HMC(0.35, num_leapfrog=4), ("mixture", "well", "box", "angle")),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from energax import energies, spaces, testing
-from energax.kernels import MALA, ULA, UnderdampedLangevin
+from energax.kernels import HMC, MALA, ULA, UnderdampedLangevin
 from energax.testing import references
 
 MATRIX = [[0.9, 0.0], [-0.4, 0.6]]
@@ -42,6 +42,22 @@ def test_the_proposal_is_that_of_the_other_coordinates(kernel, factor, key):
         np.testing.assert_allclose(law.mean, matrix @ image.mean, rtol=1e-13)
         np.testing.assert_allclose(law.draw(key=key), matrix @ image.draw(key=key), rtol=1e-13)
         np.testing.assert_allclose(law.log_prob(matrix @ w), image.log_prob(w), rtol=1e-13)
+
+
+@pytest.mark.parametrize("factor", [MATRIX, [0.9, 0.6]], ids=["matrix", "diagonal"])
+def test_the_trajectory_is_that_of_the_other_coordinates(factor, key):
+    """HMC with L from x = L z and momentum p ends at the image under L of plain HMC for E(L z) from z and p."""
+    with jax.enable_x64(True):
+        weights, (z, p) = jnp.sin(jnp.arange(6.0)).reshape(3, 2), jax.random.normal(key, (2, 2))
+        matrix = jnp.asarray(factor) if np.ndim(factor) == 2 else jnp.diag(jnp.asarray(factor))
+        plain = energies.energy(_rough, (weights, jnp.eye(2)), space=spaces.Euclidean(2))
+        turned = energies.energy(_rough, (weights, matrix), space=spaces.Euclidean(2))
+        here, there = HMC(0.3, 4, factor), HMC(0.3, 4)
+        end, p_end = here.trajectory(plain, here.init(plain, matrix @ z, key=key), p)
+        image, p_image = there.trajectory(turned, there.init(turned, z, key=key), p)
+        assert float(jnp.max(jnp.abs(image.x - z))) > 0.1
+        np.testing.assert_allclose(end.x, matrix @ image.x, rtol=1e-12)
+        np.testing.assert_allclose(p_end, p_image, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("kernel", [ULA(0.1, preconditioner=MATRIX), UnderdampedLangevin(0.1, preconditioner=MATRIX)])

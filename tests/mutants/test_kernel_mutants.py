@@ -154,6 +154,18 @@ class NoMomentumTerm(HMC):
         return select(info.accepted, new, state), info
 
 
+class KineticEnergyOfTheVelocity(HMC):
+    """½‖Lp‖² instead of ½‖p‖²: the coordinates of the momentum and of its energy are mixed up."""
+
+    def step(self, energy, state, *, key):
+        momentum_key, accept_key = jax.random.split(key)
+        p = jax.random.normal(momentum_key, state.x.shape)
+        new, p_new = self.trajectory(energy, state, p)
+        kinetic = [0.5 * jnp.sum((self.preconditioner * q) ** 2) for q in (p, p_new)]
+        info = metropolis(state.value - new.value + kinetic[0] - kinetic[1], new.value, key=accept_key)
+        return select(info.accepted, new, state), info
+
+
 class WholeFirstKick(HMC):
     """Symplectic Euler instead of leapfrog: preserves volume, but is not reversible."""
 
@@ -339,6 +351,7 @@ WRONG_LAW = [
     (ValueOfTheFirstConfiguration(0.8), references.tilted_double_well, exact_start),
     (CutOffAtTheWalls(0.8), references.tilted_box, exact_start),
     (NoMomentumTerm(0.35, num_leapfrog=4), references.tilted_double_well, exact_start),
+    (KineticEnergyOfTheVelocity(0.8, 3, [0.4, 1.0, 2.0]), references.correlated_gaussian, exact_start),
     (WholeFirstKick(0.35, num_leapfrog=4), references.tilted_double_well, exact_start),
     (LastSiteForgotten(), references.skewed_categorical, transitions),
     (OneKeyForAllSites(), references.asymmetric_ising, exact_start),

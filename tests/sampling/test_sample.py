@@ -249,6 +249,8 @@ def test_adaptation_needs_a_step_size_and_a_warm_up():
         sampling.sample(WELL, MALA(0.1), num_steps=1, adapt=StepSizeAdaptation(), key=key)
     with pytest.raises(KernelMismatch, match="BlockGibbs has no step size to adapt"):
         sampling.sample(rbm, BlockGibbs(), num_steps=1, num_warmup=1, adapt=StepSizeAdaptation(), key=key)
+    with pytest.raises(KernelMismatch, match="ULA never weighs its moves"):
+        sampling.sample(WELL, ULA(0.1), num_steps=1, num_warmup=1, adapt=StepSizeAdaptation(), key=key)
     with pytest.raises(ArgumentError, match="between 0 and 1"):
         StepSizeAdaptation(1.5)
 

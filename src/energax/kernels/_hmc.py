@@ -11,13 +11,15 @@ from energax.energies import AbstractEnergy
 from energax.kernels._base import AbstractStepSizeKernel, StepInfo, as_step_size
 from energax.kernels._langevin import LangevinState, fold_state, langevin_state
 from energax.kernels._metropolis import combine, metropolis, normal_like, select, squared_norm
+from energax.kernels._preconditioner import as_factor, check_preconditioner, scaled, transposed
 
 
 class HMC(AbstractStepSizeKernel):
     """Leaves exp(−E) invariant: leapfrog dynamics of H(x, p) = E(x) + ½‖p‖² from a fresh momentum p ~ N(0, I).
 
-    One leapfrog step: p ← p + ½ε s(x), x ← x + ε p, p ← p + ½ε s(x) with s = −∇E; the end point is accepted with
-    probability min(1, exp(−ΔH)).
+    One leapfrog step: p ← p + ½ε Lᵀs(x), x ← x + ε L p, p ← p + ½ε Lᵀs(x) with s = −∇E; the end point is accepted with
+    probability min(1, exp(−ΔH)). L is the identity by default; else the mass matrix is (L Lᵀ)⁻¹ and p the momentum in
+    the coordinates L⁻¹x.
 
     Exactness: invariant at any step size: the map is reversible and preserves volume, on boxes and tori as well,
     where it is made in the covering space.
@@ -28,6 +30,8 @@ class HMC(AbstractStepSizeKernel):
         step_size: Time step ε > 0, units of x. Tune to an acceptance of about 0.65 to 0.8.
         num_leapfrog: Number of leapfrog steps, a static integer; ε times it should be near a quarter period of the
             slowest direction.
+        preconditioner: L as in `ULA`, fixed during a run. The time step is then in units in which L makes the target
+            standard.
 
     References:
         [duane1987], [neal2011]
@@ -35,6 +39,7 @@ class HMC(AbstractStepSizeKernel):
 
     step_size: Scalar = eqx.field(converter=as_step_size)
     num_leapfrog: int = eqx.field(static=True, default=10)
+    preconditioner: Configuration = eqx.field(converter=as_factor, default=None)
 
     def __check_init__(self) -> None:
         if self.num_leapfrog < 1:
@@ -54,6 +59,7 @@ class HMC(AbstractStepSizeKernel):
 
     def init(self, energy: AbstractEnergy, x: Configuration, *, key: PRNGKey) -> LangevinState:
         del key
+        check_preconditioner(energy, self.preconditioner, x)
         return langevin_state(energy, x)
 
     def refresh(self, energy: AbstractEnergy, state: LangevinState) -> LangevinState:
@@ -66,9 +72,16 @@ class HMC(AbstractStepSizeKernel):
 
         def leapfrog(_: int, carry: tuple[LangevinState, Configuration]) -> tuple[LangevinState, Configuration]:
             here, p = carry
-            p = combine(lambda p, s: p + 0.5 * self.step_size.astype(p.dtype) * s, p, here.score)
-            there = langevin_state(energy, combine(lambda x, p: x + self.step_size.astype(x.dtype) * p, here.x, p))
-            return there, combine(lambda p, s: p + 0.5 * self.step_size.astype(p.dtype) * s, p, there.score)
+            p = kicked(p, here.score)
+            velocity = scaled(self.preconditioner, p)
+            there = langevin_state(
+                energy, combine(lambda x, v: x + self.step_size.astype(x.dtype) * v, here.x, velocity)
+            )
+            return there, kicked(p, there.score)
+
+        def kicked(p: Configuration, score: Configuration) -> Configuration:
+            pull = transposed(self.preconditioner, score)
+            return combine(lambda p, s: p + 0.5 * self.step_size.astype(p.dtype) * s, p, pull)
 
         return jax.lax.fori_loop(0, self.num_leapfrog, leapfrog, (state, momentum))
 

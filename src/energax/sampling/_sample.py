@@ -93,6 +93,11 @@ def sample(
         raise ArgumentError("Adaptation happens during warm-up: give num_warmup, for instance 500.")
     if adapt is not None and not isinstance(kernel, AbstractStepSizeKernel):
         raise KernelMismatch(f"{type(kernel).__name__} has no step size to adapt; leave `adapt` out.")
+    if adapt is not None and not kernel.exact:
+        raise KernelMismatch(
+            f"{type(kernel).__name__} never weighs its moves, so that no acceptance tells its step size; leave `adapt` "
+            "out and choose the step size by the bias that it states."
+        )
     key = choose(key, generator)
     # Keys are split, and counters made, without single operations outside compiled code: in short runs they would cost
     # more than the chains do.
