@@ -14,9 +14,10 @@ from jaxtyping import Array, PyTree
 from energax._errors import ArgumentError, Diverged, KernelMismatch
 from energax._typing import Configuration, PRNGKey
 from energax.energies import AbstractEnergy, observed_space
-from energax.kernels import MCLMC, NUTS, AbstractKernel, AdjustedMCLMC, target
+from energax.kernels import HMC, MALA, MCLMC, NUTS, AbstractKernel, AdjustedMCLMC, target
 from energax.random import choose
 from energax.sampling._starts import count_chains, starts
+from energax.sampling._windows import tuned_in_windows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,7 @@ class WarmUp:
 
 def warm_up(
     energy: AbstractEnergy,
-    kernel: NUTS | MCLMC | AdjustedMCLMC,
+    kernel: NUTS | MCLMC | AdjustedMCLMC | MALA | HMC,
     x0: Configuration | None = None,
     *,
     key: PRNGKey,
@@ -44,13 +45,16 @@ def warm_up(
     num_chains: int | None = None,
     generator: str = "auto",
 ) -> WarmUp:
-    """Tune a kernel of BlackJAX by BlackJAX's own warm-up, and count what it costs.
+    """Tune a whole kernel, those of BlackJAX by BlackJAX's own warm-up, and count what it costs.
 
     `NUTS`: Stan's windows, dual averaging to an acceptance of 0.8 and a mass matrix from the spread of the chain
     (dense where the kernel's preconditioner is a matrix). `MCLMC`: the step size from the variance of the energy
     error, the preconditioner from the spread, the decoherence length from autocorrelations. `AdjustedMCLMC`: the step
-    size from the acceptance at the kernel's mean number of steps. Every chain is tuned by itself; the kernel that is
-    returned has the median of each parameter over the chains.
+    size from the acceptance at the kernel's mean number of steps. Each of these chains is tuned by itself; the kernel
+    that is returned has the median of each parameter over the chains.
+
+    `MALA`, `HMC`: windows of doubling length, in each of which the step size is tuned and then the spread of all chains
+    together gives the preconditioner of the next (dense where the kernel's preconditioner is a matrix).
 
     Args:
         energy: Target.
@@ -79,9 +83,9 @@ def warm_up(
     References:
         [hoffman2014], [robnik2024], [robnik2025], through BlackJAX's implementation [cabezas2024].
     """
-    if not isinstance(kernel, NUTS | MCLMC | AdjustedMCLMC):
+    if not isinstance(kernel, NUTS | MCLMC | AdjustedMCLMC | MALA | HMC):
         raise KernelMismatch(
-            f"warm_up tunes NUTS, MCLMC and AdjustedMCLMC, got {type(kernel).__name__}; "
+            f"warm_up tunes NUTS, MCLMC, AdjustedMCLMC, MALA and HMC, got {type(kernel).__name__}; "
             "other kernels are tuned by sample(..., adapt=StepSizeAdaptation())."
         )
     if num_steps < 20:
@@ -92,12 +96,21 @@ def warm_up(
     keys = jax.random.split(tune_key, len(jax.tree.leaves(x)[0]))
     # What `init` refuses is refused before anything is compiled.
     eqx.filter_eval_shape(lambda x, key: kernel.init(moved, x, key=key), jax.tree.map(lambda a: a[0], x), keys[0])
+    if isinstance(kernel, MALA | HMC):
+        found, x, steps = tuned_in_windows(energy, kernel, x, num_steps, key=tune_key)
+        cost = steps * (kernel.num_leapfrog if isinstance(kernel, HMC) else 1)
+        return WarmUp(_sound(found), jax.tree.map(np.asarray, x), np.full(len(keys), cost))
     kernels, x, gradients = _tune(moved, kernel, x, keys, num_steps)
     tuned = jax.tree.map(lambda leaf: jnp.median(leaf, axis=0).astype(leaf.dtype), kernels)
-    sound = [bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(tuned)]
-    if not all(sound) or not float(tuned.step_size) > 0:
-        raise Diverged(f"The warm-up of {type(kernel).__name__} ended with step_size={tuned.step_size}; start nearer.")
-    return WarmUp(tuned, jax.tree.map(np.asarray, x), np.asarray(gradients))
+    return WarmUp(_sound(tuned), jax.tree.map(np.asarray, x), np.asarray(gradients))
+
+
+def _sound(kernel: Any) -> Any:
+    """The kernel, if its parameters can be run with."""
+    sound = [bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(kernel)]
+    if not all(sound) or not float(kernel.step_size) > 0:
+        raise Diverged(f"The warm-up of {type(kernel).__name__} ended with step_size={kernel.step_size}; start nearer.")
+    return kernel
 
 
 @eqx.filter_jit
