@@ -365,3 +365,18 @@ def test_an_interrupt_inside_a_chunk_leaves_draws_and_counters_together(long_run
 def test_kernels_module_names_what_would_work():
     assert kernels.suggestions(WELL) == ["HMC(step_size=0.1)", "MALA(step_size=0.01)"]
     assert kernels.suggestions(references.asymmetric_rbm().energy) == ["BlockGibbs()", "HeatBath()"]
+
+
+def test_estimates_of_what_was_saved(key):
+    run = sampling.sample(
+        WELL, MALA(0.1), num_chains=4, num_steps=200, key=key, save=lambda x: {"first": x[0], "all": x}
+    )
+    found = run.estimates()
+    assert set(found) == {"first", "energy"}
+    assert found["first"].value == pytest.approx(run.x["first"].mean(), rel=1e-5)
+    assert found["first"].stderr > 0
+    assert found["first"].diagnostics["tau"] > 0
+    assert " ± " in str(found["energy"])
+    posterior = run.to_arviz()["posterior"]
+    assert posterior["all"].shape[:2] == (4, 200)
+    assert set(posterior.data_vars) == {"first", "all"}

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from energax._errors import MissingExtra, Unreliable
-from energax.estimators import ess, r_hat, tau
+from energax.estimators import Estimate, chain_mean, ess, r_hat, tau
 from energax.kernels import AbstractKernel
 
 
@@ -54,7 +54,7 @@ class Samples:
     def summary(self) -> dict[str, float | str | int]:
         """Diagnostics of the energy along the chains: mean, R-hat, ESS, autocorrelation time, acceptance.
 
-        The energy is used because every model has one; diagnose other functions with `energax.estimators`.
+        The energy is used because every model has one; `estimates` tells the same of what was saved.
         """
         out: dict[str, float | str | int] = {
             "result": self.result,
@@ -76,6 +76,17 @@ class Samples:
                 out["tau"] = float("nan")
         return out
 
+    def estimates(self) -> dict[str, Estimate]:
+        """The means of the energy and of every saved number, each with its error bar, R-hat, τ and ESS.
+
+        Saved numbers are the leaves of `x` with one number a draw, as `save=lambda x: {"m": jnp.mean(x)}` gives them.
+        """
+        leaves = jax.tree_util.tree_flatten_with_path(self.x)[0]
+        series = {_leaf_name(path): leaf for path, leaf in leaves if np.ndim(leaf) == 2}
+        return {
+            name: chain_mean(np.asarray(leaf, np.float64)) for name, leaf in {**series, "energy": self.energy}.items()
+        }
+
     def to_arviz(self) -> Any:
         """An ArviZ `DataTree` with groups `posterior` and `sample_stats` (needs the extra ``arviz``)."""
         try:
@@ -83,7 +94,7 @@ class Samples:
         except ImportError as error:
             raise MissingExtra('to_arviz needs arviz-base: pip install "energax[arviz]".') from error
         leaves = jax.tree_util.tree_flatten_with_path(self.x)[0]
-        posterior = {(jax.tree_util.keystr(path).strip("[]'.") or "x"): np.asarray(leaf) for path, leaf in leaves}
+        posterior = {_leaf_name(path): np.asarray(leaf) for path, leaf in leaves}
         return from_dict({"posterior": posterior, "sample_stats": {"energy": np.asarray(self.energy)}})
 
     def __repr__(self) -> str:
@@ -94,3 +105,7 @@ class Samples:
             parts.append(f"R-hat {values['r_hat']:.3f}, ESS {values['ess']:.0f}")
         parts.append(f"acceptance {values['accept_prob']:.2f}, {self.result}")
         return f"Samples({'; '.join(parts)})"
+
+
+def _leaf_name(path: Any) -> str:
+    return jax.tree_util.keystr(path).strip("[]'.") or "x"
