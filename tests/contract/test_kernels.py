@@ -70,12 +70,10 @@ TABLE = {
     "heat-bath-categorical": (HeatBath(), references.skewed_categorical),
     "heat-bath-rbm": (HeatBath("random"), references.asymmetric_rbm),
     "gwg-categorical": (GibbsWithGradients(), references.skewed_categorical),
-    "gwg-ising": (GibbsWithGradients("gradient"), references.asymmetric_ising),
     "acs-ising": (ACS([3.0, 0.5], [0.9, 0.5]), references.asymmetric_ising),
     "dula-ising": (DULA(0.3), references.asymmetric_ising),
     "dmala-rbm": (DMALA(0.5, "gradient"), references.asymmetric_rbm),
     "metropolis-categorical": (Metropolis(), references.skewed_categorical),
-    "metropolis-rbm": (Metropolis("blocks"), references.asymmetric_rbm),
     "block-gibbs-ising": (BlockGibbs(), references.asymmetric_ising),
     "block-gibbs-rbm": (BlockGibbs(), references.asymmetric_rbm),
     "cycle-parts": (
