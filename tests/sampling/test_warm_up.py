@@ -74,11 +74,13 @@ WIDE = np.geomspace(0.01, 10.0, 8)
 """Standard deviations of eight directions, a condition number of a million."""
 
 
-@pytest.mark.parametrize("kernel", [MALA(1e-4), HMC(0.01, num_leapfrog=4)], ids=["mala", "hmc"])
+@pytest.mark.parametrize(
+    "kernel", [pytest.param(MALA(1e-4), id="mala"), pytest.param(HMC(0.01, num_leapfrog=4), id="hmc", marks=LATER)]
+)
 def test_a_tuned_preconditioner_helps_on_an_ill_conditioned_law(kernel, key):
     """From one point, without the scales: found within a factor of 2, and draws that are worth far more.
 
-    64 chains; without a preconditioner the widest direction, a thousand times the narrowest, hardly moves.
+    Without a preconditioner the widest direction, a thousand times the narrowest, hardly moves.
     """
     law = Gaussian(jnp.zeros(8), jnp.asarray(WIDE**2))
     found = sampling.warm_up(law, kernel, jnp.full((16, 8), 0.01), num_steps=3_000, key=key)
