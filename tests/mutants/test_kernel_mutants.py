@@ -56,22 +56,22 @@ class ForwardProposalTwice(MALA):
 class ScaledNoise(NormalProposal):
     """Draws with another scale than the one that `log_prob` knows of."""
 
-    factor: float = eqx.field(static=True, default=1.0)
+    times: float = eqx.field(static=True, default=1.0)
 
     def draw(self, *, key):
-        return NormalProposal(self.mean, self.factor * self.scale).draw(key=key)
+        return NormalProposal(self.mean, self.times * self.scale).draw(key=key)
 
 
 class HalvedNoise(MALA):
     def proposal(self, state):
         law = MALA(self.step_size).proposal(state)
-        return ScaledNoise(law.mean, law.scale, 0.5)
+        return ScaledNoise(law.mean, law.scale, times=0.5)
 
 
 class NoiseTenPerCentTooLarge(MALA):
     def proposal(self, state):
         law = MALA(self.step_size).proposal(state)
-        return ScaledNoise(law.mean, law.scale, 1.1)
+        return ScaledNoise(law.mean, law.scale, times=1.1)
 
 
 class UnscaledDensity(NormalProposal):
