@@ -20,6 +20,23 @@ def ising(shape=(3, 4)):
     return Ising(shape, coupling=0.3, field=field)
 
 
+def glass():
+    """A wheel: six sites on a ring with couplings of both signs, all tied to a hub."""
+    edges = [(i, (i + 1) % 6) for i in range(6)] + [(i, 6) for i in range(6)]
+    couplings = energies.GraphCouplings(edges, np.sin(np.arange(12.0) + 1))
+    return Ising(couplings, field=np.cos(np.arange(7.0)))
+
+
+def strip():
+    coupling = np.sin(np.arange(24.0) + 1).reshape(2, 3, 4)
+    return Ising(energies.LatticeCouplings((3, 4), coupling, boundary=("open", "periodic")), field=0.2)
+
+
+def dense():
+    matrix = np.sin(np.arange(36.0)).reshape(6, 6)
+    return Ising(energies.DenseCouplings(matrix + matrix.T - np.diag(2 * np.diagonal(matrix))), field=0.3)
+
+
 def rbm(num_hidden=3):
     machine = RBM(4, num_hidden, scale=0.7, key=KEY)
     return RBM.from_parameters(machine.weights, jnp.linspace(-0.5, 0.5, 4), jnp.linspace(0.2, 0.7, num_hidden))
@@ -44,6 +61,7 @@ def _distance(x, row):
 
 PLAIN = {
     "Ising, odd and even axes": ising,
+    "Ising on a graph": glass,
     "RBM": rbm,
     "DoubleWell": lambda: energies.DoubleWell(2, barrier=2.0, tilt=0.5),
     "function on a box": lambda: references.tilted_box().energy,
@@ -58,6 +76,12 @@ OTHERS = {
     "Ising, one field": lambda: Ising((3, 4), coupling=0.3, field=0.2),
     "Ising, one field, between two temperatures": lambda: Interpolated(
         Tempered(Ising((2, 4), field=0.2), 0.3), Sum((Ising((2, 4), coupling=-0.2), Ising((2, 4), field=0.5))), 0.6
+    ),
+    "Ising strip, bond by bond": strip,
+    "Ising, a coupling for each axis": lambda: Ising((2, 3, 2), coupling=[0.2, 0.5, -0.3]),
+    "Ising, all pairs": dense,
+    "Ising from patterns": lambda: energies.hopfield(
+        np.sign(np.sin(np.arange(1.0, 19.0) ** 2)).reshape(3, 6), field=0.1
     ),
     "MLP": lambda: energies.MLP(2, hidden=(8, 8), key=KEY),
     "ConvNet, colours": lambda: energies.ConvNet((5, 4, 2), channels=(3, 4), key=KEY),

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from energax._errors import ArgumentError, KernelMismatch, NotTractable
+from energax._errors import ArgumentError, KernelMismatch, NotTractable, ShapeError
 from energax.energies import (
     RBM,
     DoubleWell,
@@ -101,7 +101,7 @@ def test_parameters_get_a_definite_dtype():
         (lambda: Marginal(Ising(3)), NotTractable, "no hidden part"),
         (lambda: Marginal(RBM(2, 2, key=jax.random.key(0)), keep="both"), NotTractable, "no closed form"),
         (lambda: Ising((1, 4)), ArgumentError, "length 2 or more"),
-        (lambda: Ising(3, field=jnp.zeros(3)), ArgumentError, "number or an array of shape"),
+        (lambda: Ising(3, field=jnp.zeros(3)), ShapeError, "number or an array of shape"),
         (lambda: RBM(0, 3, key=jax.random.key(0)), ArgumentError, "needs units"),
         (
             lambda: RBM.from_parameters(jnp.zeros((2, 3)), jnp.zeros(3), jnp.zeros(2)),

@@ -60,7 +60,7 @@ def wrong_sign_of_the_logits():
 def logits_without_the_field():
     mutant = mutant_of("NoField")
     conditional_logits.register(
-        mutant, lambda e, x, part=None: conditional_logits(Ising(3, coupling=e.inner.coupling), x, part)
+        mutant, lambda e, x, part=None: conditional_logits(Ising(3, coupling=e.inner.couplings.coupling), x, part)
     )
     return mutant(ising())
 
@@ -232,7 +232,7 @@ def python_number_as_a_leaf():
 
 
 def weakly_typed_leaf():
-    return eqx.tree_at(lambda e: e.coupling, ising(), jnp.asarray(0.3))
+    return eqx.tree_at(lambda e: e.couplings.coupling, ising(), jnp.asarray(0.3))
 
 
 def impure():

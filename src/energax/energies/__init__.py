@@ -43,7 +43,18 @@ from energax.energies.analytic._clusters import LennardJonesCluster as LennardJo
 from energax.energies.analytic._double_well import DoubleWell as DoubleWell
 from energax.energies.analytic._many_well import ManyWell as ManyWell
 from energax.energies.analytic._mueller_brown import MuellerBrown as MuellerBrown
+from energax.energies.lattice._couplings import AbstractCouplings as AbstractCouplings
+from energax.energies.lattice._couplings import LatticeCouplings as LatticeCouplings
+from energax.energies.lattice._graph import Graph as Graph
+from energax.energies.lattice._instances import curie_weiss as curie_weiss
+from energax.energies.lattice._instances import edwards_anderson as edwards_anderson
+from energax.energies.lattice._instances import hopfield as hopfield
+from energax.energies.lattice._instances import read_rudy as read_rudy
+from energax.energies.lattice._instances import sherrington_kirkpatrick as sherrington_kirkpatrick
 from energax.energies.lattice._ising import Ising as Ising
+from energax.energies.lattice._networks import DenseCouplings as DenseCouplings
+from energax.energies.lattice._networks import GraphCouplings as GraphCouplings
+from energax.energies.lattice._networks import PatternCouplings as PatternCouplings
 from energax.energies.machines._rbm import RBM as RBM
 from energax.energies.neural._confinement import Confinement as Confinement
 from energax.energies.neural._conv import ConvNet as ConvNet
@@ -56,6 +67,7 @@ __all__ = [
     "RBM",
     "AbstractCluster",
     "AbstractConditionalEnergy",
+    "AbstractCouplings",
     "AbstractEnergy",
     "Batched",
     "Block",
@@ -63,19 +75,24 @@ __all__ = [
     "Conditional",
     "Confinement",
     "ConvNet",
+    "DenseCouplings",
     "DoubleWell",
     "DoubleWellCluster",
     "FunctionEnergy",
     "Given",
+    "Graph",
+    "GraphCouplings",
     "Interpolated",
     "Ising",
     "Latent",
+    "LatticeCouplings",
     "LennardJonesCluster",
     "Lifted",
     "ManyWell",
     "Marginal",
     "ModuleEnergy",
     "MuellerBrown",
+    "PatternCouplings",
     "Posterior",
     "Sum",
     "Tempered",
@@ -85,18 +102,23 @@ __all__ = [
     "complete",
     "conditional_logits",
     "conditional_logits_at",
+    "curie_weiss",
     "default_confinement",
+    "edwards_anderson",
     "energy",
     "exact_draw",
     "flip_deltas",
     "given_others",
+    "hopfield",
     "is_confined",
     "latent",
     "log_normalizer",
     "marginal",
     "observed",
     "observed_space",
+    "read_rudy",
     "score",
+    "sherrington_kirkpatrick",
     "subsampled",
     "uniform_lattice",
     "value_and_score",
