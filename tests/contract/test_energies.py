@@ -8,7 +8,18 @@ import pytest
 
 from energax import densities, energies
 from energax.densities import IndependentSites, Uniform
-from energax.energies import RBM, AbstractEnergy, Clamped, Conditional, Interpolated, Ising, Marginal, Sum, Tempered
+from energax.energies import (
+    RBM,
+    AbstractEnergy,
+    Clamped,
+    Conditional,
+    Interpolated,
+    Ising,
+    Marginal,
+    Potts,
+    Sum,
+    Tempered,
+)
 from energax.spaces import Binary, Box, Categorical, Product, Spins
 from energax.testing import check_energy, references
 
@@ -62,6 +73,7 @@ def _distance(x, row):
 PLAIN = {
     "Ising, odd and even axes": ising,
     "Ising on a graph": glass,
+    "Potts": lambda: Potts((2, 3), 3, coupling=0.6, field=np.sin(np.arange(18.0)).reshape(2, 3, 3)),
     "RBM": rbm,
     "DoubleWell": lambda: energies.DoubleWell(2, barrier=2.0, tilt=0.5),
     "function on a box": lambda: references.tilted_box().energy,
@@ -78,6 +90,11 @@ OTHERS = {
         Tempered(Ising((2, 4), field=0.2), 0.3), Sum((Ising((2, 4), coupling=-0.2), Ising((2, 4), field=0.5))), 0.6
     ),
     "Ising strip, bond by bond": strip,
+    "Potts on a graph": lambda: Potts(
+        energies.GraphCouplings([(0, 1), (1, 2), (0, 2), (2, 3)], [0.5, -0.7, 0.9, 1.2]), 3, field=[0.3, 0.0, -0.4]
+    ),
+    "XY": lambda: energies.XY((2, 3), coupling=0.7, field=np.cos(np.arange(6.0)).reshape(2, 3)),
+    "Phi4": lambda: energies.Phi4((2, 3), quartic=0.8, mass_squared=-1.5),
     "Ising, a coupling for each axis": lambda: Ising((2, 3, 2), coupling=[0.2, 0.5, -0.3]),
     "Ising, all pairs": dense,
     "Ising from patterns": lambda: energies.hopfield(

@@ -13,6 +13,7 @@ from energax.energies import (
     AbstractEnergy,
     Block,
     Ising,
+    LatticeCouplings,
     blocks,
     conditional_logits,
     conditional_logits_at,
@@ -96,6 +97,31 @@ def bond_counted_twice():
         DoubleBond, lambda e, x, part=None: conditional_logits(Ising(3, coupling=e.coupling), x, part)
     )
     return DoubleBond(jnp.asarray(0.3, float), Spins((3, 3)))
+
+
+class BondsOfTheSiteBehind(LatticeCouplings):
+    """The bond to the site behind is looked up at the site itself."""
+
+    def times(self, values):
+        ahead = [self.coupling[a] * jnp.roll(values, -1, a) for a in range(2)]
+        return sum(ahead) + sum(self.coupling[a] * jnp.roll(values, 1, a) for a in range(2))
+
+
+def bonds_of_the_site_behind():
+    return Ising(BondsOfTheSiteBehind((3, 3), np.sin(np.arange(18.0)).reshape(2, 3, 3)))
+
+
+def potts_couplings_of_ising():
+    """The logits of a Potts model have J, those of an Ising model 2 J."""
+    mutant = mutant_of("TwiceTheCoupling")
+    conditional_logits.register(mutant, lambda e, x, part=None: 2 * conditional_logits(e.inner, x, part))
+    return mutant(energies.Potts(3, 3, coupling=0.4))
+
+
+def rotors_that_turn_the_wrong_way():
+    mutant = mutant_of("WrongTurn")
+    value_and_score.register(mutant, lambda e, x: (value_and_score(e.inner, x)[0], -value_and_score(e.inner, x)[1]))
+    return mutant(energies.XY(3, field=0.3))
 
 
 def logits_at_the_neighbouring_site():
@@ -308,6 +334,9 @@ MUTANTS = [
     (logits_without_the_field, "conditional_logits", "single-site energies"),
     (tempered_without_beta_in_its_logits, "conditional_logits", "single-site energies"),
     (bond_counted_twice, "conditional_logits", "single-site energies"),
+    (bonds_of_the_site_behind, "conditional_logits", "single-site energies"),
+    (potts_couplings_of_ising, "conditional_logits", "single-site energies"),
+    (rotors_that_turn_the_wrong_way, "score", "minus the gradient"),
     (logits_at_the_neighbouring_site, "conditional_logits", "conditional_logits_at"),
     (swapped_parts, "conditional_logits", "of part"),
     (two_colours_on_an_odd_lattice, "blocks_independent", "not conditionally independent"),

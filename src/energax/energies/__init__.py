@@ -55,6 +55,9 @@ from energax.energies.lattice._ising import Ising as Ising
 from energax.energies.lattice._networks import DenseCouplings as DenseCouplings
 from energax.energies.lattice._networks import GraphCouplings as GraphCouplings
 from energax.energies.lattice._networks import PatternCouplings as PatternCouplings
+from energax.energies.lattice._phi4 import Phi4 as Phi4
+from energax.energies.lattice._potts import Potts as Potts
+from energax.energies.lattice._rotors import XY as XY
 from energax.energies.machines._rbm import RBM as RBM
 from energax.energies.neural._confinement import Confinement as Confinement
 from energax.energies.neural._conv import ConvNet as ConvNet
@@ -65,6 +68,7 @@ __all__ = [
     "FREE",
     "MLP",
     "RBM",
+    "XY",
     "AbstractCluster",
     "AbstractConditionalEnergy",
     "AbstractCouplings",
@@ -93,7 +97,9 @@ __all__ = [
     "ModuleEnergy",
     "MuellerBrown",
     "PatternCouplings",
+    "Phi4",
     "Posterior",
+    "Potts",
     "Sum",
     "Tempered",
     "UniformLattice",

@@ -177,6 +177,16 @@ class LatticeCouplings(AbstractCouplings):
         return pairs, per_bond if inside.all() else per_bond[np.flatnonzero(inside)]
 
 
+def as_couplings(sites: int | tuple[int, ...] | AbstractCouplings, coupling: ArrayLike | None) -> AbstractCouplings:
+    """Couplings as they are, or those of a periodic lattice."""
+    if isinstance(sites, AbstractCouplings):
+        if coupling is not None:
+            raise ArgumentError(f"{type(sites).__name__} hold the couplings already; leave `coupling` out.")
+        return sites
+    shape = (sites, sites) if isinstance(sites, int) else tuple(sites)
+    return LatticeCouplings(shape, 1.0 if coupling is None else coupling)
+
+
 @functools.cache
 def _colouring(shape: tuple[int, ...], periodic: tuple[bool, ...]) -> tuple[np.ndarray, "..."]:
     """Masks of sites without a common bond: two colours if no periodic axis is odd, three otherwise.

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from energax._errors import ArgumentError, ShapeError
+from energax._errors import ShapeError
 from energax._typing import Scalar
 from energax.energies._base import AbstractEnergy, as_parameter
 from energax.energies._capabilities import (
@@ -17,7 +17,7 @@ from energax.energies._capabilities import (
     conditional_logits_at,
     uniform_lattice,
 )
-from energax.energies.lattice._couplings import AbstractCouplings, LatticeCouplings
+from energax.energies.lattice._couplings import AbstractCouplings, LatticeCouplings, as_couplings
 from energax.spaces import Spins
 
 
@@ -74,16 +74,6 @@ class Ising(AbstractEnergy):
     def __call__(self, x: Array) -> Scalar:
         s = x.astype(self.couplings.dtype)
         return -self.couplings.pair_sum(s) - jnp.sum(self.field * s)
-
-
-def as_couplings(sites: int | tuple[int, ...] | AbstractCouplings, coupling: ArrayLike | None) -> AbstractCouplings:
-    """Couplings as they are, or those of a periodic lattice."""
-    if isinstance(sites, AbstractCouplings):
-        if coupling is not None:
-            raise ArgumentError(f"{type(sites).__name__} hold the couplings already; leave `coupling` out.")
-        return sites
-    shape = (sites, sites) if isinstance(sites, int) else tuple(sites)
-    return LatticeCouplings(shape, 1.0 if coupling is None else coupling)
 
 
 @conditional_logits.register
