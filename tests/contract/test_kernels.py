@@ -26,7 +26,9 @@ from energax.kernels import (
     OnPart,
     RandomWalk,
     Repeat,
+    SwendsenWang,
     UnderdampedLangevin,
+    Wolff,
 )
 from energax.spaces import Box
 from energax.testing import references
@@ -69,6 +71,8 @@ TABLE = {
     "hmc-well": (HMC(0.2, num_leapfrog=3), references.tilted_double_well),
     "heat-bath-categorical": (HeatBath(), references.skewed_categorical),
     "heat-bath-rbm": (HeatBath("random"), references.asymmetric_rbm),
+    "swendsen-wang-ising": (SwendsenWang(), references.asymmetric_ising),
+    "wolff-ising": (Wolff(), references.asymmetric_ising),
     "gwg-categorical": (GibbsWithGradients(), references.skewed_categorical),
     "acs-ising": (ACS([3.0, 0.5], [0.9, 0.5]), references.asymmetric_ising),
     "dula-ising": (DULA(0.3), references.asymmetric_ising),

@@ -53,7 +53,20 @@ COUPLINGS = {
 def _products(couplings, values):
     sites = jnp.arange(couplings.num_sites)
     at = jax.vmap(lambda i: couplings.times_at(values, i))(sites)
-    return couplings.times(values), at, couplings.pair_sum(values), couplings.bonds()[1]
+    return couplings.times(values), at, couplings.pair_sum(values)
+
+
+def _matrix(couplings):
+    """The matrix that the bonds add up to, or that of Hebb's rule."""
+    size, listed = couplings.num_sites, couplings.bonds()
+    matrix = np.zeros((size, size))
+    if listed is None:
+        patterns = np.asarray(couplings.patterns)
+        matrix = patterns.T @ np.diag(couplings.strengths) @ patterns / size
+        return matrix - np.diag(np.diagonal(matrix))
+    for (i, j), weight in zip(listed[0], np.asarray(listed[1]), strict=True):
+        matrix[[i, j], [j, i]] += weight
+    return matrix
 
 
 @pytest.mark.parametrize("name", COUPLINGS)
@@ -62,11 +75,8 @@ def test_products_are_those_of_the_matrix_of_the_bonds(name):
         couplings = COUPLINGS[name]()
         size = couplings.num_sites
         values = wave(*couplings.shape, 2)
-        times, at, pair_sum, weights = map(np.asarray, _products(couplings, jnp.asarray(values)))
-        pairs = couplings.bonds()[0]
-    matrix = np.zeros((size, size))
-    for (i, j), weight in zip(pairs, weights, strict=True):
-        matrix[[i, j], [j, i]] += weight
+        times, at, pair_sum = map(np.asarray, _products(couplings, jnp.asarray(values)))
+        matrix = _matrix(couplings)
     flat = values.reshape(size, 2)
     assert not np.diagonal(matrix).any()
     np.testing.assert_allclose(times.reshape(size, 2), matrix @ flat, atol=1e-14)

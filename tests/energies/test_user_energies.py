@@ -117,7 +117,7 @@ def test_messages(call, error, message):
 
 def test_what_an_energy_offers():
     assert capabilities(DoubleWell(2)) == {"energy", "continuous", "score"}
-    assert capabilities(Ising(4)) == {"energy", "conditional_logits", "flip_deltas", "blocks"}
+    assert capabilities(Ising(4)) == {"energy", "conditional_logits", "flip_deltas", "blocks", "bonds"}
     assert "conditional_logits" in capabilities(RBM(3, 2, key=jax.random.key(0)))
     assert observed_space(RBM(3, 2, key=jax.random.key(0))).shape == (3,)
     assert capabilities(energy(lambda x: 0.0, space=Spins(2))) == {"energy", "conditional_logits", "flip_deltas"}

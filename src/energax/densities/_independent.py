@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Float
 from energax._errors import ArgumentError, KernelMismatch, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities._base import AbstractDensity
-from energax.energies import FREE, Block, blocks, conditional_logits, conditional_logits_at
+from energax.energies import FREE, Block, Bonds, blocks, bonds, conditional_logits, conditional_logits_at
 from energax.spaces import AbstractDiscreteSpace, AbstractSpace, Binary, Product
 
 
@@ -82,6 +82,14 @@ def _(energy: IndependentSites, x: Configuration, part: str | None = None) -> Fl
 @conditional_logits_at.register
 def _(energy: IndependentSites, x: Array, site: Array) -> Float[Array, "..."]:
     return energy.logits.reshape(-1, *energy.logits.shape[x.ndim :])[site]
+
+
+@bonds.register
+def _(energy: IndependentSites) -> Bonds:
+    logits = energy.logits.reshape(energy.space.num_sites, -1)
+    two_valued = logits.shape[1] == 1
+    fields = jnp.concatenate([jnp.zeros_like(logits), logits], axis=1) if two_valued else logits
+    return Bonds(np.zeros((0, 2), np.int32), jnp.zeros(0, logits.dtype), fields)
 
 
 @blocks.register

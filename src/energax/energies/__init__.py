@@ -5,6 +5,8 @@ from energax.energies._base import AbstractEnergy as AbstractEnergy
 from energax.energies._base import FunctionEnergy as FunctionEnergy
 from energax.energies._base import ModuleEnergy as ModuleEnergy
 from energax.energies._base import energy as energy
+from energax.energies._bonds import Bonds as Bonds
+from energax.energies._bonds import bonds as bonds
 from energax.energies._capabilities import Block as Block
 from energax.energies._capabilities import Latent as Latent
 from energax.energies._capabilities import UniformLattice as UniformLattice
@@ -75,6 +77,7 @@ __all__ = [
     "AbstractEnergy",
     "Batched",
     "Block",
+    "Bonds",
     "Clamped",
     "Conditional",
     "Confinement",
@@ -104,6 +107,7 @@ __all__ = [
     "Tempered",
     "UniformLattice",
     "blocks",
+    "bonds",
     "capabilities",
     "complete",
     "conditional_logits",

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from energax._errors import KernelMismatch, NotTractable, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies._base import AbstractEnergy
+from energax.energies._bonds import bonds
 from energax.spaces import AbstractDiscreteSpace, AbstractSpace, AbstractTwoValuedSpace, Product
 
 
@@ -206,6 +207,8 @@ def capabilities(energy: AbstractEnergy) -> frozenset[str]:
         offered |= {f"{name}.{own}" for name, part in space.items for own in _offered_by(part)}
     if blocks(energy):
         offered.add("blocks")
+    if bonds(energy) is not None:
+        offered.add("bonds")
     return frozenset(offered)
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from energax._errors import ArgumentError, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies._base import AbstractEnergy, as_parameter
+from energax.energies._bonds import Bonds, bonds
 from energax.energies._capabilities import (
     Block,
     Latent,
@@ -262,6 +264,19 @@ def _combined_uniform_lattice(energy: AbstractEnergy) -> UniformLattice | None:
     return _combine(energy, lattices)
 
 
+def _combined_bonds(energy: AbstractEnergy) -> Bonds | None:
+    """The bonds of all terms one after the other, or added up where all terms have the same pairs."""
+    known = [bonds(term) for term in _terms(energy)]
+    found = [b for b in known if b is not None]
+    if len(found) < len(known):
+        return None
+    fields = _combine(energy, [b.fields for b in found])
+    if all(np.array_equal(b.pairs, found[0].pairs) for b in found[1:]):
+        return Bonds(found[0].pairs, _combine(energy, [b.strengths for b in found]), fields)
+    strengths = [_times(c, b.strengths) for c, b in zip(_coefficients(energy), found, strict=True)]
+    return Bonds(np.concatenate([b.pairs for b in found]), jnp.concatenate(strengths), fields)
+
+
 def _combined_is_confined(energy: AbstractEnergy) -> bool | None:
     answers = [is_confined(term) for term in _terms(energy)]
     if all(a is True for a in answers):
@@ -288,6 +303,7 @@ for _combination in (Tempered, Sum, Interpolated):
     conditional_logits_at.register(_combination, _combined_logits_at)
     blocks.register(_combination, _combined_blocks)
     latent.register(_combination, _combined_latent)
+    bonds.register(_combination, _combined_bonds)
     uniform_lattice.register(_combination, _combined_uniform_lattice)
     is_confined.register(_combination, _combined_is_confined)
 

@@ -28,7 +28,9 @@ from energax.kernels._on_part import OnPart as OnPart
 from energax.kernels._rwm import RandomWalk as RandomWalk
 from energax.kernels._sgld import SGLD as SGLD
 from energax.kernels._site_metropolis import Metropolis as Metropolis
+from energax.kernels._swendsen_wang import SwendsenWang as SwendsenWang
 from energax.kernels._underdamped import UnderdampedLangevin as UnderdampedLangevin
+from energax.kernels._wolff import Wolff as Wolff
 
 __all__ = [
     "ACS",
@@ -55,7 +57,9 @@ __all__ = [
     "RandomWalk",
     "Repeat",
     "StepInfo",
+    "SwendsenWang",
     "UnderdampedLangevin",
+    "Wolff",
     "cosine",
     "seen_by",
     "suggestions",

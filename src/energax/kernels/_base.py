@@ -178,6 +178,7 @@ def _readable(need: str) -> str:
 _READABLE = {
     "continuous": "a continuous space",
     "score": "a score, that is a continuous space",
+    "bonds": "pair couplings of discrete sites (`energies.bonds`)",
     "blocks": "blocks of conditionally independent sites",
     "conditional_logits": "discrete sites",
     "flip_deltas": "two-valued sites",

@@ -168,6 +168,14 @@ KERNELS: dict[str, Entry[Any]] = {
             "all hidden, then all visible units",
         ),
         Entry(
+            "swendsen-wang",
+            kernels.SwendsenWang,
+            NoOptions,
+            lambda c: kernels.SwendsenWang(),
+            "clusters of a lattice or graph drawn anew, all at once",
+        ),
+        Entry("wolff", kernels.Wolff, NoOptions, lambda c: kernels.Wolff(), "one cluster of a lattice or graph turned"),
+        Entry(
             "heat-bath",
             kernels.HeatBath,
             HeatBathConfig,

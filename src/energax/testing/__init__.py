@@ -1,5 +1,6 @@
 """For tests of stochastic code: calibrated assertions, exact references, and the contracts of energies and kernels."""
 
+from energax.testing import _cluster_transitions as _cluster_transitions
 from energax.testing import _composed_transitions as _composed_transitions
 from energax.testing import references as references
 from energax.testing._calibrated import FALSE_ALARM as FALSE_ALARM

@@ -14,6 +14,7 @@ from energax._typing import Configuration
 from energax.energies import (
     AbstractEnergy,
     blocks,
+    bonds,
     conditional_logits,
     conditional_logits_at,
     flip_deltas,
@@ -233,7 +234,34 @@ def _lattice_facts(energy: AbstractEnergy, points: PyTree[Array]) -> tuple[Array
     return jax.vmap(energy)(points), jax.vmap(want)(points)
 
 
+def _bonds(case: EnergyCase) -> bool:
+    """E(x) + Σ K [x_i = x_j] + Σ F_i(x_i) is the same at all configurations."""
+    if bonds(case.energy) is None:
+        return False
+    with jax.enable_x64(True):
+        values, want = map(np.asarray, _bond_facts(case.energy64, case.points64))
+    offset = np.full_like(values, np.mean(values - want))
+    require_close(values, want + offset, 1e-9, "E is not −Σ K [x_i = x_j] − Σ F_i(x_i) with the numbers of `bonds`")
+    return True
+
+
+@examined
+def _bond_facts(energy: AbstractEnergy, points: PyTree[Array]) -> tuple[Array, Array]:
+    found, space = bonds(energy), energy.space
+    assert found is not None
+    assert isinstance(space, AbstractDiscreteSpace)
+
+    def want(x: Array) -> Array:
+        which = jnp.argmax(x.reshape(-1, 1) == jnp.asarray(space.values, x.dtype), axis=1)
+        agree = which[found.pairs[:, 0]] == which[found.pairs[:, 1]]
+        gains = jnp.sum(jnp.where(agree, found.strengths, 0.0))
+        return -gains - jnp.sum(jnp.take_along_axis(found.fields, which[:, None], axis=1))
+
+    return jax.vmap(energy)(points), jax.vmap(want)(points)
+
+
 DISCRETE = (
+    Clause("bonds", _bonds),
     Clause("conditional_logits", _logits),
     Clause("logit_dtypes", _logit_dtypes),
     Clause("blocks_partition", _partition),

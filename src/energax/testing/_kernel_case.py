@@ -16,9 +16,11 @@ from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import (
     AbstractEnergy,
     Block,
+    Bonds,
     Latent,
     UniformLattice,
     blocks,
+    bonds,
     latent,
     observed,
     observed_space,
@@ -171,6 +173,16 @@ def _(energy: Isolated) -> tuple[Block, ...]:
 @latent.register
 def _(energy: Isolated) -> Latent | None:
     return latent(energy.energy)
+
+
+@bonds.register
+def _(energy: Isolated) -> Bonds | None:
+    found = bonds(energy.energy)
+    if found is None:
+        return None
+    # As for a uniform lattice: away from the point nothing is finite, so that nothing may move.
+    spoilt = jnp.where(jnp.isinf(energy.width), 0.0, energy.outside).astype(found.fields.dtype)
+    return Bonds(found.pairs, found.strengths, found.fields + spoilt)
 
 
 @uniform_lattice.register

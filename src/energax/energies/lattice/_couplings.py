@@ -54,8 +54,8 @@ class AbstractCouplings(eqx.Module):
         """Sets of sites without couplings among them, empty where every site may see every other."""
 
     @abc.abstractmethod
-    def bonds(self) -> tuple[Int[np.ndarray, "bonds 2"], Float[Array, " bonds"]]:
-        """The pairs (i, j) of flat site numbers and J_ij; several bonds of one pair add up."""
+    def bonds(self) -> tuple[Int[np.ndarray, "bonds 2"], Float[Array, " bonds"]] | None:
+        """The pairs (i, j) of flat site numbers and J_ij, where several bonds of one pair add up; None for no list."""
 
     @property
     def num_sites(self) -> int:

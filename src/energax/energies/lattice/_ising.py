@@ -9,6 +9,7 @@ from jaxtyping import Array, ArrayLike, Float
 from energax._errors import ShapeError
 from energax._typing import Scalar
 from energax.energies._base import AbstractEnergy, as_parameter
+from energax.energies._bonds import Bonds, bonds
 from energax.energies._capabilities import (
     Block,
     UniformLattice,
@@ -96,6 +97,16 @@ def _(energy: Ising) -> UniformLattice | None:
     if couplings.coupling.ndim or energy.field.ndim:
         return None
     return UniformLattice(couplings.coupling, energy.field, couplings.shape)
+
+
+@bonds.register
+def _(energy: Ising) -> Bonds | None:
+    listed = energy.couplings.bonds()
+    if listed is None:
+        return None
+    pairs, coupling = listed
+    up = jnp.broadcast_to(2 * energy.field, energy.space.shape).reshape(-1)
+    return Bonds(pairs, 2 * coupling, jnp.stack([jnp.zeros_like(up), up], axis=1))
 
 
 @blocks.register

@@ -206,10 +206,8 @@ class PatternCouplings(AbstractCouplings):
     def colour_masks(self) -> tuple[Bool[np.ndarray, "..."], ...]:
         return ()
 
-    def bonds(self) -> tuple[Int[np.ndarray, "bonds 2"], Float[Array, " bonds"]]:
-        rows, columns = np.triu_indices(self.num_sites, 1)
-        matrix = self.patterns.T @ (self.strengths[:, None] * self.patterns) / self.num_sites
-        return np.stack([rows, columns], axis=1).astype(np.int32), matrix[rows, columns]
+    def bonds(self) -> None:
+        """None: a list of all pairs is what this form avoids."""
 
 
 def _as_symmetric(matrix: ArrayLike) -> Float[np.ndarray, "sites sites"]:

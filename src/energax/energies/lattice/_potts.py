@@ -9,6 +9,7 @@ from jaxtyping import Array, ArrayLike, Float
 from energax._errors import ShapeError
 from energax._typing import Scalar
 from energax.energies._base import AbstractEnergy, as_parameter
+from energax.energies._bonds import Bonds, bonds
 from energax.energies._capabilities import Block, blocks, conditional_logits, conditional_logits_at
 from energax.energies.lattice._couplings import AbstractCouplings, as_couplings
 from energax.spaces import Categorical
@@ -82,6 +83,16 @@ def _(energy: Potts, x: Array, site: Array) -> Float[Array, "..."]:
     chosen = indicators(x, num_states, energy.couplings.dtype)
     field = energy.field if energy.field.ndim == 1 else energy.field.reshape(-1, num_states)[site]
     return energy.couplings.times_at(chosen, site) + field
+
+
+@bonds.register
+def _(energy: Potts) -> Bonds | None:
+    listed = energy.couplings.bonds()
+    if listed is None:
+        return None
+    num_states = energy.space.num_categories
+    fields = jnp.broadcast_to(energy.field, energy.space.logits_shape).reshape(-1, num_states)
+    return Bonds(*listed, fields)
 
 
 @blocks.register
