@@ -127,6 +127,13 @@ def test_a_finished_run_resumes_to_the_same_result(finished: tuple[Path, dict]) 
     assert {p.name for p in (folder / "run" / "checkpoints").iterdir()} == before
 
 
+def test_a_budget_that_is_too_small_is_one_sentence(finished: tuple[Path, dict]) -> None:
+    done = run("evaluate", "run", "--budget", "5", cwd=finished[0])
+    assert done.returncode == 2
+    assert "at least 20000" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_flipped_bytes_are_one_sentence(finished: tuple[Path, dict]) -> None:
     folder, _ = finished
     newest = max((folder / "run" / "checkpoints").glob("step-*"))

@@ -17,6 +17,12 @@ def evaluate(arguments: Sequence[str]) -> int:
         "Evaluate",
         [
             ("seed", int | None, None, "Seed of the evaluation; that of the run by default."),
+            (
+                "budget",
+                int | None,
+                None,
+                "The most transitions for log Z; more make its interval narrower, 8000000 by default.",
+            ),
             ("json", bool, False, "Print one JSON object on stdout and nothing else."),
         ],
         positional=[("run", str, ..., "The RUN directory.")],
@@ -24,6 +30,6 @@ def evaluate(arguments: Sequence[str]) -> int:
     asked: Any = parse(cls, arguments, "evaluate", "Judge a trained model: test likelihood as an interval, samples.")
     run, output = Run.open(asked.run), Output(json=asked.json)
     with output.working("Judging the model") as progress:
-        summary = runs.summarise(run, seed=asked.seed, progress=progress)
+        summary = runs.summarise(run, seed=asked.seed, budget=asked.budget, progress=progress)
     output.finish(run, summary)
     return 0

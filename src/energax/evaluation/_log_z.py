@@ -285,7 +285,8 @@ def _assemble(
     if width < upper - lower < math.inf:
         why = "the budget is spent" if plan.truncated else "the weights vary more than in the pilot"
         warnings.append(
-            f"The interval is {upper - lower:.2g} nats wide, more than the wanted {width:g}: {why}. Raise `budget`."
+            f"The interval is {upper - lower:.2g} nats wide, more than the wanted {width:g}: {why}. Raise `budget` "
+            "(on the command line: energax evaluate RUN --budget N)."
         )
     interval = Interval(min(lower, value.value), max(upper, value.value), "certified", kind, level)
     measure = prepared.path.start.space.measure

@@ -35,12 +35,15 @@ _NUM_NEIGHBOURS = 30
 Progress = Callable[[str, int, int], None]
 
 
-def summarise(run: Run, *, seed: int | None = None, progress: Progress | None = None) -> Summary:
+def summarise(
+    run: Run, *, seed: int | None = None, budget: int | None = None, progress: Progress | None = None
+) -> Summary:
     """Judge the trained model of a run, and store the summary in its directory.
 
     Args:
         run: A run with at least one checkpoint.
         seed: Seed of the evaluation; that of the run by default.
+        budget: The most transitions for log Z; the default of `evaluation.log_z` if None.
         progress: Called with (stage, done, total).
 
     Raises:
@@ -59,6 +62,7 @@ def summarise(run: Run, *, seed: int | None = None, progress: Progress | None = 
         data=train,
         transform=data.transform,
         progress=lambda done, total: tell("log Z", done, total),
+        **({} if budget is None else {"budget": budget}),
     )
     tell("samples", 0, 1)
     samples = run.draw(_NUM_DRAWS, key=draw_key, max_chains=_NUM_CHAINS, thin=5)
