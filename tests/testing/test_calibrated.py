@@ -1,5 +1,6 @@
 """The assertions themselves: they fail as often as they say for right laws, and always for the defects they name."""
 
+import jax
 import numpy as np
 import pytest
 import scipy.stats
