@@ -109,7 +109,7 @@ def test_bad_files(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
         (("fit", "digits", "--hidden", "1000000000"), "GiB"),
         (("fit", "digits", "--model"), "--model needs a value"),
         (("fit", "digits", "--out", ""), "--out is empty"),
-        (("fit", "digits", "--out", "a\0b"), "null byte"),
+        (("fit", "digits", "--out", "a\0b"), "null character"),
         (("fit", "digits", "mnist"), "mnist"),
         (("fit", ""), "DATA is empty"),
         (("fit", "a\0b.npy"), "no file"),

@@ -16,6 +16,9 @@ def fresh_directory(out: str | Path | None, data: str, model: str) -> Path:
     """
     if out is not None and not str(out).strip():
         raise RunError("--out is empty: name a folder that does not exist yet.")
+    if out is not None and "\0" in str(out):
+        # Python's own words for it differ between versions.
+        raise RunError(f"No run can be created in {str(out)!r}: a path holds no null character.")
     try:
         if out is not None:
             path = Path(out)
@@ -43,10 +46,8 @@ def fresh_directory(out: str | Path | None, data: str, model: str) -> Path:
             f"{out} exists already; a run never overwrites anything. Choose another --out, or continue it with "
             f"`energax resume {out}`."
         ) from error
-    except (OSError, ValueError) as error:
-        # A ValueError is a null byte in the path.
-        reason = getattr(error, "strerror", None) or error
-        raise RunError(f"No run can be created in {out or 'runs'}: {reason}.") from error
+    except OSError as error:
+        raise RunError(f"No run can be created in {out or 'runs'}: {error.strerror or error}.") from error
 
 
 def _slug(source: str) -> str:
