@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import pkgutil
 import platform
 import subprocess
@@ -41,7 +42,7 @@ def environment() -> dict[str, str]:
         "cpu": cpu,
         "python": platform.python_version(),
         "jax": jax.__version__,
-        "cores": str(jax.local_device_count()),
+        "cores": str(os.cpu_count()),
     }
 
 
