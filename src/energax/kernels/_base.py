@@ -99,10 +99,7 @@ class AbstractStepSizeKernel(AbstractKernel):
     step_size: eqx.AbstractVar[Scalar]
 
     def __check_init__(self) -> None:
-        if eqx.is_array(self.step_size) and not isinstance(self.step_size, Tracer):
-            sizes = np.asarray(self.step_size)
-            if not np.all((sizes > 0) & np.isfinite(sizes)):
-                raise ArgumentError(f"{type(self).__name__} needs a positive step_size, got {self.step_size}.")
+        require_positive(self, "step_size", self.step_size)
 
     @property
     @abc.abstractmethod
@@ -163,6 +160,14 @@ def _suggested_for_parts(space: AbstractSpace, offered: frozenset[str]) -> str:
         own = frozenset(need.removeprefix(f"{name}.") for need in offered if need.startswith(f"{name}."))
         on_part += [f"OnPart({text}, {name!r})" for text in _suggested(own)[:1]]
     return f"Cycle(({', '.join(on_part)},))" if on_part else "a kernel of your own"
+
+
+def require_positive(kernel: AbstractKernel, name: str, value: Any) -> None:
+    """Raise ArgumentError unless a hyper-parameter is positive and finite; a traced one is let through."""
+    if eqx.is_array(value) and not isinstance(value, Tracer):
+        numbers = np.asarray(value)
+        if not np.all((numbers > 0) & np.isfinite(numbers)):
+            raise ArgumentError(f"{type(kernel).__name__} needs a positive {name}, got {value}.")
 
 
 def as_step_size(value: Any) -> Scalar:

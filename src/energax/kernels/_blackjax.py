@@ -11,15 +11,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 from energax._errors import ArgumentError
 from energax._typing import BoolScalar, Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy
-from energax.kernels._base import AbstractStepSizeKernel, StepInfo, as_step_size
+from energax.kernels._base import AbstractStepSizeKernel, StepInfo, as_step_size, require_positive
 from energax.kernels._langevin import LangevinState, fold_state, langevin_state
 from energax.kernels._metropolis import select
 from energax.kernels._preconditioner import as_factor, check_preconditioner, is_matrix
@@ -136,7 +134,7 @@ class MCLMC(AbstractStepSizeKernel):
     preconditioner: Configuration = eqx.field(converter=as_factor, default=None)
 
     def __check_init__(self) -> None:
-        _require_length(self, self.decoherence, "decoherence")
+        require_positive(self, "decoherence", self.decoherence)
 
     @property
     def exact(self) -> bool:
@@ -212,7 +210,7 @@ class AdjustedMCLMC(AbstractStepSizeKernel):
     preconditioner: Configuration = eqx.field(converter=as_factor, default=None)
 
     def __check_init__(self) -> None:
-        _require_length(self, self.trajectory_length, "trajectory_length")
+        require_positive(self, "trajectory_length", self.trajectory_length)
 
     @property
     def exact(self) -> bool:
@@ -318,13 +316,6 @@ def _is_sane(log_density: Array) -> Array:
 def _probability(rate: Scalar) -> Scalar:
     """BlackJAX averages over a trajectory in logarithms, which may round past one."""
     return jnp.clip(jnp.nan_to_num(rate), 0.0, 1.0)
-
-
-def _require_length(kernel: AbstractStepSizeKernel, length: Array, name: str) -> None:
-    if eqx.is_array(length) and not isinstance(length, Tracer):
-        values = np.asarray(length)
-        if not np.all((values > 0) & np.isfinite(values)):
-            raise ArgumentError(f"{type(kernel).__name__} needs a positive {name}, got {length}.")
 
 
 def _require_diagonal(kernel: MCLMC | AdjustedMCLMC, energy: AbstractEnergy, x: Configuration) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 
 from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy
-from energax.kernels._base import AbstractState, AbstractStepSizeKernel, StepInfo, as_step_size
+from energax.kernels._base import AbstractState, AbstractStepSizeKernel, StepInfo, as_step_size, require_positive
 from energax.kernels._langevin import langevin_state
 from energax.kernels._metropolis import all_finite, combine, normal_like, select
 from energax.kernels._preconditioner import as_factor, check_preconditioner, scaled, transposed
@@ -63,10 +61,7 @@ class UnderdampedLangevin(AbstractStepSizeKernel):
     def __check_init__(self) -> None:
         if self.scheme not in SCHEMES:
             raise ArgumentError(f"UnderdampedLangevin knows the schemes {', '.join(SCHEMES)}, got {self.scheme!r}.")
-        if eqx.is_array(self.friction) and not isinstance(self.friction, Tracer):
-            rates = np.asarray(self.friction)
-            if not np.all((rates > 0) & np.isfinite(rates)):
-                raise ArgumentError(f"UnderdampedLangevin needs a positive friction, got {self.friction}.")
+        require_positive(self, "friction", self.friction)
 
     @property
     def exact(self) -> bool:
