@@ -187,6 +187,14 @@ def as_couplings(sites: int | tuple[int, ...] | AbstractCouplings, coupling: Arr
     return LatticeCouplings(shape, 1.0 if coupling is None else coupling)
 
 
+def as_field(field: ArrayLike, shape: tuple[int, ...]) -> Float[Array, "..."]:
+    """A field on sites of that shape: a number, or one for each site."""
+    array = as_parameter(field)
+    if array.shape not in ((), shape):
+        raise ShapeError(f"`field` must be a number or an array of shape {shape}, got {array.shape}.")
+    return array
+
+
 @functools.cache
 def _colouring(shape: tuple[int, ...], periodic: tuple[bool, ...]) -> tuple[np.ndarray, "..."]:
     """Masks of sites without a common bond: two colours if no periodic axis is odd, three otherwise.

@@ -6,9 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from energax._errors import ShapeError
 from energax._typing import Scalar
-from energax.energies._base import AbstractEnergy, as_parameter
+from energax.energies._base import AbstractEnergy
 from energax.energies._bonds import Bonds, bonds
 from energax.energies._capabilities import (
     Block,
@@ -18,7 +17,7 @@ from energax.energies._capabilities import (
     conditional_logits_at,
     uniform_lattice,
 )
-from energax.energies.lattice._couplings import AbstractCouplings, LatticeCouplings, as_couplings
+from energax.energies.lattice._couplings import AbstractCouplings, LatticeCouplings, as_couplings, as_field
 from energax.spaces import Spins
 
 
@@ -66,11 +65,7 @@ class Ising(AbstractEnergy):
     ) -> None:
         self.couplings = as_couplings(sites, coupling)
         self.space = Spins(self.couplings.shape)
-        self.field = as_parameter(field)
-        if self.field.shape not in ((), self.space.shape):
-            raise ShapeError(
-                f"`field` must be a number or an array of shape {self.space.shape}, got {self.field.shape}."
-            )
+        self.field = as_field(field, self.space.shape)
 
     def __call__(self, x: Array) -> Scalar:
         s = x.astype(self.couplings.dtype)

@@ -6,11 +6,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from energax._errors import ShapeError
 from energax._typing import Scalar
-from energax.energies._base import AbstractEnergy, as_parameter
+from energax.energies._base import AbstractEnergy
 from energax.energies._capabilities import value_and_score
-from energax.energies.lattice._couplings import AbstractCouplings, as_couplings
+from energax.energies.lattice._couplings import AbstractCouplings, as_couplings, as_field
 from energax.spaces import Torus
 
 
@@ -52,11 +51,7 @@ class XY(AbstractEnergy):
     ) -> None:
         self.couplings = as_couplings(sites, coupling)
         self.space = Torus(self.couplings.shape)
-        self.field = as_parameter(field)
-        if self.field.shape not in ((), self.space.shape):
-            raise ShapeError(
-                f"`field` must be a number or an array of shape {self.space.shape}, got {self.field.shape}."
-            )
+        self.field = as_field(field, self.space.shape)
 
     def __call__(self, x: Array) -> Scalar:
         return -self.couplings.pair_sum(_arrows(x)) - jnp.sum(self.field * jnp.cos(x))
