@@ -56,6 +56,8 @@ def withheld(found, reason):
     assert (found.interval.upper, found.interval.upper_kind) == (math.inf, "none")
     assert found.interval.lower_kind == "certified"
     assert math.isfinite(found.diagnostics["upper_withheld"])
+    assert math.isfinite(found.value)
+    assert math.isnan(found.stderr), "an error bar beside a withheld end"
     assert any("No upper end is given" in w and reason in w for w in found.warnings), found.warnings
     assert found.to_json()["upper"] is None
     # The value rests on the forward direction alone.

@@ -72,9 +72,10 @@ def log_z(
     * annealing reaches every place that a search for modes, the data and a pilot lead to, if it weighs enough to
       matter; modes that a pilot misses are taken into the base first, unless the base is the caller's.
 
-    Otherwise its kind is *none*, it is infinite, and a warning says why. A mode that none of the three finds, such as
-    one that opens only if many hidden units of a large machine are on together, is invisible to any test of this kind:
-    that is what "assumes equilibrium" means. Such a mode makes log Z larger, so that the lower end holds all the same.
+    Otherwise its kind is *none*, it is infinite, the value has no error bar, and a warning says why. A mode that none
+    of the three finds, such as one that opens only if many hidden units of a large machine are on together, is
+    invisible to any test of this kind: that is what "assumes equilibrium" means. Such a mode makes log Z larger, so
+    that the lower end holds all the same.
 
     **Value.** Bennett's acceptance ratio of both directions, or the forward mean where there is no reverse.
 
@@ -274,13 +275,15 @@ def _assemble(
         "estimator": value.method,
     }
     kind: IntervalKind = reverse.kind
+    stderr = value.stderr
     if objections and kind == "assumes-equilibrium":
         diagnostics["upper_withheld"] = upper
         warnings.append(
             f"No upper end is given: {'; '.join(objections)}. The draws that it would start from may not be draws of "
-            "the model. A larger budget (longer ladders) can help; modes that are truly apart need a better base."
+            "the model. A larger budget (longer ladders) can help; modes that are truly apart need a better base. The "
+            "value has no error bar either: what annealing has missed does not show in the spread of its weights."
         )
-        value, upper, kind = there, math.inf, "none"
+        value, stderr, upper, kind = there, math.nan, math.inf, "none"
     warnings += [f"The value is rough: {text}" for text in value.warnings]
     if width < upper - lower < math.inf:
         why = "the budget is spent" if plan.truncated else "the weights vary more than in the pilot"
@@ -290,7 +293,7 @@ def _assemble(
         )
     interval = Interval(min(lower, value.value), max(upper, value.value), "certified", kind, level)
     measure = prepared.path.start.space.measure
-    return LogZ(value.value, value.stderr, interval, known, measure, diagnostics, tuple(warnings))
+    return LogZ(value.value, stderr, interval, known, measure, diagnostics, tuple(warnings))
 
 
 def _contradictions(prepared: Prepared, reverse: Reverse, lower: float, upper: float) -> list[str]:

@@ -14,7 +14,7 @@ class LogZ:
 
     Attributes:
         value: Estimate of log Z in nats, from sampling.
-        stderr: Its standard error, of the sampling only; NaN where none can be given.
+        stderr: Its standard error, of the sampling only; NaN where the upper end is withheld.
         interval: The interval, from sampling unless exact ends were asked for.
         exact: log Z by enumeration, quadrature or a closed form where that was cheap, else None. Never used for
             `value`, nor for the interval unless that was asked for.

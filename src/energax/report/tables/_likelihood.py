@@ -212,11 +212,7 @@ def _with_unit(text: str, unit: str) -> str:
 def _why(result: Mapping[str, Any]) -> str:
     if not is_finite(result.get("value")):
         return "The annealing gave no finite estimate; the warnings say why."
-    return (
-        "from sampling"
-        if is_finite(result.get("stderr"))
-        else "from sampling; too few effective draws for an error bar"
-    )
+    return "from sampling" if is_finite(result.get("stderr")) else "from sampling; no error bar, the warnings say why"
 
 
 def _holds(result: Mapping[str, Any], exact: float) -> str:
