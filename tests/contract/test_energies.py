@@ -53,6 +53,13 @@ def rbm(num_hidden=3):
     return RBM.from_parameters(machine.weights, jnp.linspace(-0.5, 0.5, 4), jnp.linspace(0.2, 0.7, num_hidden))
 
 
+def machine(num_visible=None, units="binary"):
+    """Three visible and three hidden units: a triangle of hidden ones, two coupled visible ones, pairs across."""
+    edges = [(3, 4), (4, 5), (3, 5), (0, 1), (0, 3), (1, 4), (2, 5), (2, 3)]
+    couplings = energies.GraphCouplings(edges, np.sin(np.arange(8.0) + 1))
+    return energies.BoltzmannMachine(couplings, num_visible, bias=np.cos(np.arange(6.0)), units=units)
+
+
 def bernoulli():
     return IndependentSites(Binary(4), jnp.linspace(-1.0, 2.0, 4))
 
@@ -75,6 +82,7 @@ PLAIN = {
     "Ising on a graph": glass,
     "Potts": lambda: Potts((2, 3), 3, coupling=0.6, field=np.sin(np.arange(18.0)).reshape(2, 3, 3)),
     "RBM": rbm,
+    "BoltzmannMachine": lambda: machine(3),
     "DoubleWell": lambda: energies.DoubleWell(2, barrier=2.0, tilt=0.5),
     "function on a box": lambda: references.tilted_box().energy,
     "function of categories": lambda: references.skewed_categorical().energy,
@@ -100,6 +108,7 @@ OTHERS = {
     "Ising from patterns": lambda: energies.hopfield(
         np.sign(np.sin(np.arange(1.0, 19.0) ** 2)).reshape(3, 6), field=0.1
     ),
+    "BoltzmannMachine of spins, none hidden": lambda: machine(units="spins"),
     "MLP": lambda: energies.MLP(2, hidden=(8, 8), key=KEY),
     "ConvNet, colours": lambda: energies.ConvNet((5, 4, 2), channels=(3, 4), key=KEY),
     "function on a torus": lambda: references.tilted_angle().energy,

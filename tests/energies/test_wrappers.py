@@ -201,7 +201,7 @@ def test_laws_with_other_starts_can_be_joined():
         (lambda: Conditional(Ising(3), "label"), SpaceError, "product space"),
         (lambda: Conditional(labelled(), "colour"), SpaceError, "'colour'"),
         (lambda: Batched.over([]), ArgumentError, "at least one"),
-        (lambda: Marginal(Sum((rbm(2), Coupled.make()))), NotTractable, "no closed form"),
+        (lambda: Marginal(Sum((rbm(13), Coupled.make(13)))), NotTractable, "no closed form"),
         (lambda: Uniform(Euclidean(2)), SpaceError, "volume is infinite"),
     ],
 )
@@ -214,5 +214,5 @@ class Coupled:
     """An energy over the parts of a machine whose hidden units are not independent."""
 
     @staticmethod
-    def make():
-        return energy(lambda w, x: w * x["hidden"][0] * x["hidden"][1], jnp.asarray(1.0), space=rbm(2).space)
+    def make(num_hidden):
+        return energy(lambda w, x: w * x["hidden"][0] * x["hidden"][1], jnp.asarray(1.0), space=rbm(num_hidden).space)

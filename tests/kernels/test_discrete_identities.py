@@ -7,7 +7,17 @@ import pytest
 
 from energax import exact, testing
 from energax.densities import IndependentSites
-from energax.energies import RBM, Clamped, Interpolated, Ising, Sum, Tempered, energy
+from energax.energies import (
+    RBM,
+    BoltzmannMachine,
+    Clamped,
+    GraphCouplings,
+    Interpolated,
+    Ising,
+    Sum,
+    Tempered,
+    energy,
+)
 from energax.kernels import ACS, DMALA, DULA, BlockGibbs, GibbsWithGradients, HeatBath, Metropolis, target
 from energax.spaces import Binary, Categorical
 from energax.testing import references
@@ -22,6 +32,12 @@ def _rbm(num_visible: int, num_hidden: int, seed: int) -> RBM:
 
 def _ising(*shape: int) -> Ising:
     return Ising(shape, coupling=0.4, field=jnp.sin(jnp.arange(np.prod(shape)) + 1.0).reshape(shape))
+
+
+def _machine() -> BoltzmannMachine:
+    """Two coupled visible units, two hidden ones, and a third that is coupled to one of each kind."""
+    couplings = GraphCouplings([(0, 1), (2, 3), (3, 4), (0, 2), (1, 3), (1, 4)], jnp.sin(jnp.arange(6.0) + 1))
+    return BoltzmannMachine(couplings, 2, bias=jnp.cos(jnp.arange(5.0)))
 
 
 def _product(num_visible: int) -> IndependentSites:
@@ -41,6 +57,7 @@ WITH_BLOCKS = {
     "sum of isings": lambda: Sum((_ising(2, 2), Tempered(_ising(2, 2), -0.3))),
     "rbm": lambda: _rbm(4, 3, 0),
     "tempered rbm": lambda: Tempered(_rbm(4, 3, 0), 0.6),
+    "machine with couplings of all kinds": lambda: _machine(),
     "from a product law to an rbm": lambda: Interpolated(_product(4), _rbm(4, 3, 0), 0.7),
     "from an rbm to a product law": lambda: Interpolated(_rbm(4, 3, 0), _product(4), 0.7),
     "between two rbms": lambda: Interpolated(_rbm(3, 2, 1), _rbm(3, 2, 2), 0.35),

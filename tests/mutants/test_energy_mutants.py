@@ -12,6 +12,8 @@ from energax.energies import (
     RBM,
     AbstractEnergy,
     Block,
+    BoltzmannMachine,
+    GraphCouplings,
     Ising,
     LatticeCouplings,
     blocks,
@@ -181,6 +183,29 @@ def hidden_units_that_are_not_independent():
     return CoupledHidden(asymmetric_rbm().energy, jnp.asarray(0.5, float))
 
 
+class HiddenUnitsAtOnce(BoltzmannMachine):
+    """All hidden units are one block, as if it were a restricted machine."""
+
+    def colour_masks(self, part):
+        return (None,)
+
+
+class HalfTheGap(BoltzmannMachine):
+    """The logits of spins are those of units with the values 0 and 1."""
+
+    @property
+    def gap(self):
+        return 1
+
+
+def coupled_hidden_units_drawn_at_once():
+    return HiddenUnitsAtOnce(GraphCouplings([(0, 1), (1, 2), (2, 3)], jnp.array([0.5, 0.7, -0.9])), 2)
+
+
+def spins_with_logits_of_bits():
+    return HalfTheGap(GraphCouplings([(0, 1), (1, 2)], jnp.array([0.5, 0.7])), units="spins")
+
+
 def score_with_the_sign_of_the_gradient():
     mutant = mutant_of("ScoreSign")
     value_and_score.register(mutant, lambda e, x: (value_and_score(e.inner, x)[0], -value_and_score(e.inner, x)[1]))
@@ -343,6 +368,8 @@ MUTANTS = [
     (blocks_that_miss_a_site, "blocks_partition", "1 sites are in no block"),
     (observed_block_first, "blocks_partition", "hidden parts come first"),
     (hidden_units_that_are_not_independent, "blocks_independent", "'hidden'"),
+    (coupled_hidden_units_drawn_at_once, "blocks_independent", "'hidden'"),
+    (spins_with_logits_of_bits, "conditional_logits", "single-site energies"),
     (lattice_of_another_field, "uniform_lattice", "with the numbers of"),
     (score_with_the_sign_of_the_gradient, "score", "minus the gradient"),
     (score_that_forgets_to_fold, "score", "folded point"),

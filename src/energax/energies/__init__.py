@@ -25,13 +25,13 @@ from energax.energies._capabilities import observed_space as observed_space
 from energax.energies._capabilities import score as score
 from energax.energies._capabilities import uniform_lattice as uniform_lattice
 from energax.energies._capabilities import value_and_score as value_and_score
+from energax.energies._marginal import Marginal as Marginal
+from energax.energies._marginal import marginal as marginal
 from energax.energies._parts import Batched as Batched
 from energax.energies._parts import Clamped as Clamped
 from energax.energies._parts import Conditional as Conditional
 from energax.energies._parts import Given as Given
-from energax.energies._parts import Marginal as Marginal
 from energax.energies._parts import given_others as given_others
-from energax.energies._parts import marginal as marginal
 from energax.energies._posterior import Posterior as Posterior
 from energax.energies._posterior import subsampled as subsampled
 from energax.energies._wrappers import FREE as FREE
@@ -60,6 +60,7 @@ from energax.energies.lattice._networks import PatternCouplings as PatternCoupli
 from energax.energies.lattice._phi4 import Phi4 as Phi4
 from energax.energies.lattice._potts import Potts as Potts
 from energax.energies.lattice._rotors import XY as XY
+from energax.energies.machines._boltzmann import BoltzmannMachine as BoltzmannMachine
 from energax.energies.machines._rbm import RBM as RBM
 from energax.energies.neural._confinement import Confinement as Confinement
 from energax.energies.neural._conv import ConvNet as ConvNet
@@ -77,6 +78,7 @@ __all__ = [
     "AbstractEnergy",
     "Batched",
     "Block",
+    "BoltzmannMachine",
     "Bonds",
     "Clamped",
     "Conditional",

@@ -28,7 +28,7 @@ class Block(eqx.Module):
     Attributes:
         parts: Names of the parts of a `Product` space that hold the sites, sorted; None for a plain space, or for
             all parts.
-        mask: Which sites of a plain space belong to the block, None for all of them.
+        mask: Which sites of a plain space, or of the one part that `parts` names, belong to the block; None for all.
     """
 
     parts: tuple[str, ...] | None = eqx.field(static=True, default=None)

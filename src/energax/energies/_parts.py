@@ -1,4 +1,4 @@
-"""Energies over part of a configuration: hidden parts summed out, sites clamped, conditions given, one per chain."""
+"""Energies over part of a configuration: sites clamped, conditions given; and batches of energies, one per chain."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from energax._errors import ArgumentError, NotTractable, ShapeError, SpaceError
-from energax._typing import Configuration, PRNGKey, Scalar
+from energax._errors import ArgumentError, ShapeError, SpaceError
+from energax._typing import Configuration, Scalar
 from energax.energies._base import AbstractConditionalEnergy, AbstractEnergy
 from energax.energies._capabilities import (
     Block,
@@ -19,90 +19,12 @@ from energax.energies._capabilities import (
     blocks,
     conditional_logits,
     conditional_logits_at,
-    discrete_part,
-    exact_draw,
     is_confined,
     latent,
-    log_normalizer,
     observed_space,
     value_and_score,
 )
 from energax.spaces import AbstractArraySpace, AbstractSpace, Product
-
-
-class Marginal(AbstractEnergy):
-    """The free energy of the observed part, F(v) = −log Σ_h exp(−E(v, h)).
-
-    The hidden parts must be one block of conditionally independent discrete units. Then, with the logits l_j(v) of
-    unit j against its first value and h⁰ all units at their first value,
-    F(v) = E(v, h⁰) − Σ_j log Σ_value exp(l_j,value(v)).
-
-    Args:
-        energy: The joint energy E(v, h).
-        keep: The part that stays; by default the observed one.
-
-    Raises:
-        NotTractable: The parts that are summed out are not conditionally independent given the rest.
-    """
-
-    energy: AbstractEnergy
-    keep: str = eqx.field(static=True)
-
-    def __init__(self, energy: AbstractEnergy, keep: str | None = None) -> None:
-        names = latent(energy)
-        if names is None:
-            raise NotTractable(f"{type(energy).__name__} has no hidden part to sum out.")
-        self.energy = energy
-        self.keep = names.observed if keep is None else keep
-
-    def __check_init__(self) -> None:
-        whole = {b.parts for b in blocks(self.energy) if b.mask is None}
-        if self.keep not in self._parts or not whole & {None, self.summed}:
-            raise NotTractable(
-                f"The sum over {self.summed} of {type(self.energy).__name__} has no closed form: it must be one block "
-                "of conditionally independent discrete units."
-            )
-
-    @property
-    def _parts(self) -> dict[str, AbstractSpace]:
-        assert isinstance(self.energy.space, Product)
-        return self.energy.space.parts
-
-    @property
-    def summed(self) -> tuple[str, ...]:
-        """Names of the parts that are summed out, sorted."""
-        return tuple(name for name in self._parts if name != self.keep)
-
-    @property
-    def space(self) -> AbstractSpace:
-        return self._parts[self.keep]
-
-    def __call__(self, x: Configuration) -> Scalar:
-        spaces = {name: discrete_part(self.energy, name) for name in self.summed}
-        first = {name: jnp.full(s.shape, s.values[0], s.struct.dtype) for name, s in spaces.items()}
-        whole = {self.keep: x, **first}
-        logits = {name: conditional_logits(self.energy, whole, name) for name in spaces}
-        return self.energy(whole) - sum(jnp.sum(s.log_partition(logits[name])) for name, s in spaces.items())
-
-
-def marginal(energy: AbstractEnergy) -> AbstractEnergy:
-    """The energy over the observed part alone; an energy without hidden parts is its own marginal."""
-    return energy if latent(energy) is None else Marginal(energy)
-
-
-@is_confined.register
-def _(energy: Marginal) -> bool | None:
-    return is_confined(energy.energy)
-
-
-@log_normalizer.register
-def _(energy: Marginal) -> Scalar:
-    return log_normalizer(energy.energy)
-
-
-@exact_draw.register
-def _(energy: Marginal, *, key: PRNGKey) -> Configuration:
-    return exact_draw(energy.energy, key=key)[energy.keep]
 
 
 class Clamped(AbstractEnergy):

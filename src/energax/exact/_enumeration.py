@@ -20,7 +20,7 @@ from energax.exact._evaluate import in_precision, to_float64
 from energax.exact._grid import grid
 from energax.exact._points import num_coordinates
 from energax.exact._quadrature import continuous_expectation, continuous_kl, quadrature_log_z
-from energax.exact._reduction import WithoutBlock, cheapest
+from energax.exact._reduction import WithoutBlock, cheapest, num_terms
 from energax.exact._states import MAX_STACKED, StateTable, assemble, describe_count, num_states, states
 
 _CHUNK_ENTRIES = 2**23
@@ -64,7 +64,7 @@ def log_z(energy: AbstractEnergy, *, max_states: int = 2**25, dtype: DTypeLike |
         small = cheapest(precise)
         if not small.space.is_discrete:
             return _log_z_by_quadrature(small)
-        _require_tractable(small.space, max_states, energy)
+        _require_tractable(small.space, max_states, energy, num_terms(small))
         return _log_sum(values for values, _ in _sweep(small, None))
 
 
@@ -244,7 +244,8 @@ def _chunk(energy: AbstractEnergy, fn: Any, rows: Array, head: Array) -> tuple[A
 
 def _sweep(energy: AbstractEnergy, fn: Any) -> Iterator[tuple[np.ndarray, PyTree[Array]]]:
     """Energies (float64) and function values of all configurations, chunk by chunk."""
-    entries = max(1, sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(_widest(energy).struct)))
+    sites = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(_widest(energy).struct))
+    entries = max(1, num_terms(energy) * sites)
     table = StateTable(energy.space, max(1, min(2**16, _CHUNK_ENTRIES // entries)))
     rows = jnp.asarray(table.rows)
     for head in table.heads():
@@ -274,8 +275,8 @@ def _finite_top(values: np.ndarray) -> float:
     return top
 
 
-def _require_tractable(space: Any, max_states: int, energy: AbstractEnergy) -> None:
-    count = num_states(space)
+def _require_tractable(space: Any, max_states: int, energy: AbstractEnergy, terms: int = 1) -> None:
+    count = terms * num_states(space)
     if count > max_states:
         raise NotTractable(
             f"Enumerating {type(energy).__name__} needs {describe_count(count)} states, more than "

@@ -50,6 +50,11 @@ def num_states_or_inf(space: AbstractSpace) -> float:
     return math.prod(s.num_configurations if isinstance(s, AbstractDiscreteSpace) else math.inf for s in leaves)
 
 
+def num_terms(energy: AbstractEnergy) -> int:
+    """Number of evaluations of the energy before a reduction behind one of the reduced one."""
+    return int(energy.num_terms) if isinstance(energy, Marginal) else 1
+
+
 def reductions(energy: AbstractEnergy) -> list[AbstractEnergy]:
     """Energies with the same log Z, the given one among them."""
     found = [energy]
@@ -69,5 +74,5 @@ def reductions(energy: AbstractEnergy) -> list[AbstractEnergy]:
 
 
 def cheapest(energy: AbstractEnergy) -> AbstractEnergy:
-    """The reduction with the fewest configurations."""
-    return min(reductions(energy), key=lambda e: num_states_or_inf(e.space))
+    """The reduction with the fewest evaluations."""
+    return min(reductions(energy), key=lambda e: num_terms(e) * num_states_or_inf(e.space))

@@ -144,7 +144,12 @@ def _masks(energy: AbstractEnergy, block: Any) -> dict[str | None, np.ndarray]:
         return {None: np.ones(space.shape, bool) if block.mask is None else np.asarray(block.mask)}
     inside = set(parts) if block.parts is None else set(block.parts)
     require(inside <= set(parts), f"`blocks` names the parts {sorted(map(str, inside - set(parts)))}, unknown here.")
-    return {name: np.full(space.shape, name in inside) for name, space in parts.items()}
+    whole = block.mask is None
+    require(whole or len(inside) == 1, f"a block with a mask of sites names {len(inside)} parts instead of one.")
+    return {
+        name: np.asarray(block.mask) if name in inside and not whole else np.full(space.shape, name in inside)
+        for name, space in parts.items()
+    }
 
 
 def _independence(case: EnergyCase) -> bool:

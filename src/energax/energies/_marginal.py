@@ -1,0 +1,152 @@
+"""Free energies: hidden parts summed out, in closed form or by going through few configurations."""
+
+from __future__ import annotations
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool
+
+from energax._errors import NotTractable
+from energax._typing import Configuration, PRNGKey, Scalar
+from energax.energies._base import AbstractEnergy
+from energax.energies._capabilities import (
+    Block,
+    blocks,
+    conditional_logits,
+    discrete_part,
+    exact_draw,
+    is_confined,
+    latent,
+    log_normalizer,
+)
+from energax.spaces import AbstractDiscreteSpace, AbstractSpace, Product
+
+_MOST_TERMS = 2**12
+"""The most terms of a sum that is part of one energy."""
+
+
+class Marginal(AbstractEnergy):
+    """The free energy of the observed part, F(v) = −log Σ_h exp(−E(v, h)).
+
+    If the hidden parts are one block of conditionally independent discrete units, then with the logits l_j(v) of unit j
+    against its first value and h⁰ all units at their first value, F(v) = E(v, h⁰) − Σ_j log Σ_value exp(l_j,value(v)).
+    Otherwise the largest block among them is summed in this way, and the other units by going through their
+    configurations, at most 4096 of them.
+
+    Args:
+        energy: The joint energy E(v, h).
+        keep: The part that stays; by default the observed one.
+
+    Raises:
+        NotTractable: A part that is summed out is not discrete, or the sum has too many terms.
+    """
+
+    energy: AbstractEnergy
+    keep: str = eqx.field(static=True)
+
+    def __init__(self, energy: AbstractEnergy, keep: str | None = None) -> None:
+        names = latent(energy)
+        if names is None:
+            raise NotTractable(f"{type(energy).__name__} has no hidden part to sum out.")
+        self.energy = energy
+        self.keep = names.observed if keep is None else keep
+
+    def __check_init__(self) -> None:
+        if self.keep not in self._parts or not self.num_terms <= _MOST_TERMS:
+            raise NotTractable(
+                f"The sum over {self.summed} of {type(self.energy).__name__} has no closed form: it must be one block "
+                f"of conditionally independent discrete units, or leave at most {_MOST_TERMS} configurations beside it."
+            )
+
+    @property
+    def _parts(self) -> dict[str, AbstractSpace]:
+        assert isinstance(self.energy.space, Product)
+        return self.energy.space.parts
+
+    @property
+    def summed(self) -> tuple[str, ...]:
+        """Names of the parts that are summed out, sorted."""
+        return tuple(name for name in self._parts if name != self.keep)
+
+    @property
+    def space(self) -> AbstractSpace:
+        return self._parts[self.keep]
+
+    @property
+    def num_terms(self) -> float:
+        """Number of evaluations of E behind one of F."""
+        if not all(isinstance(self._parts[name], AbstractDiscreteSpace) for name in self.summed):
+            return math.inf
+        return _num_terms(self._spaces, self._closed)
+
+    @property
+    def _spaces(self) -> dict[str, AbstractDiscreteSpace]:
+        return {name: discrete_part(self.energy, name) for name in self.summed}
+
+    @property
+    def _closed(self) -> dict[str, Bool[np.ndarray, "..."]]:
+        """Which sites of each part are summed in closed form: those of the block that leaves the fewest terms."""
+        found = [{name: np.zeros(space.shape, bool) for name, space in self._spaces.items()}]
+        for block in blocks(self.energy):
+            parts = tuple(self._parts) if block.parts is None else block.parts
+            if block.mask is None or self.keep not in parts:
+                found.append({name: _sites(space, name, block) for name, space in self._spaces.items()})
+        return min(found, key=lambda closed: _num_terms(self._spaces, closed))
+
+    def __call__(self, x: Configuration) -> Scalar:
+        spaces, closed = self._spaces, self._closed
+        values = [space.values for name, space in spaces.items() for _ in range(int((~closed[name]).sum()))]
+        if not values:
+            return self._term(x, [], closed)
+        terms = np.stack([grid.reshape(-1) for grid in np.meshgrid(*values, indexing="ij")], axis=1)
+        stops = np.cumsum([int((~closed[name]).sum()) for name in spaces])[:-1]
+        rows = [jnp.asarray(columns) for columns in np.split(terms, stops, axis=1)]
+        return -jax.nn.logsumexp(-jax.vmap(lambda *row: self._term(x, row, closed))(*rows))
+
+    def _term(self, x: Configuration, others: tuple[Array, ...] | list[Array], closed: dict[str, np.ndarray]) -> Scalar:
+        """−log of the sum over the sites in `closed`, the other sites of each part at the given values."""
+        whole = {self.keep: x}
+        for index, (name, space) in enumerate(self._spaces.items()):
+            first = jnp.full(space.num_sites, space.values[0], space.struct.dtype)
+            if others:
+                first = first.at[np.flatnonzero(~closed[name])].set(others[index].astype(first.dtype))
+            whole[name] = first.reshape(space.shape)
+        value = self.energy(whole)
+        for name, space in self._spaces.items():
+            logs = space.log_partition(conditional_logits(self.energy, whole, name))
+            value = value - jnp.sum(logs if closed[name].all() else jnp.where(closed[name], logs, 0))
+        return value
+
+
+def _num_terms(spaces: dict[str, AbstractDiscreteSpace], closed: dict[str, Bool[np.ndarray, "..."]]) -> int:
+    return math.prod(len(space.values) ** int((~closed[name]).sum()) for name, space in spaces.items())
+
+
+def _sites(space: AbstractDiscreteSpace, name: str, block: Block) -> Bool[np.ndarray, "..."]:
+    """Which sites of a part belong to a block."""
+    inside = block.parts is None or name in block.parts
+    return np.asarray(block.mask) if inside and block.mask is not None else np.full(space.shape, inside)
+
+
+def marginal(energy: AbstractEnergy) -> AbstractEnergy:
+    """The energy over the observed part alone; an energy without hidden parts is its own marginal."""
+    return energy if latent(energy) is None else Marginal(energy)
+
+
+@is_confined.register
+def _(energy: Marginal) -> bool | None:
+    return is_confined(energy.energy)
+
+
+@log_normalizer.register
+def _(energy: Marginal) -> Scalar:
+    return log_normalizer(energy.energy)
+
+
+@exact_draw.register
+def _(energy: Marginal, *, key: PRNGKey) -> Configuration:
+    return exact_draw(energy.energy, key=key)[energy.keep]
