@@ -19,7 +19,8 @@ from energax._errors import ArgumentError, DataError
 from energax.data import Data, load
 from energax.kernels import target
 from energax.runs._configs import DataConfig, RunConfig, TrainingConfig, check_seed, typed
-from energax.runs._registry import DEFAULTS, MODELS, build_energy, build_kernel, build_objective, entry, options
+from energax.runs._models import MODELS
+from energax.runs._registry import DEFAULTS, build_energy, build_kernel, build_objective, entry, options
 from energax.spaces import AbstractDiscreteSpace
 
 _VIEWS = ("threshold", "stochastic", "none")

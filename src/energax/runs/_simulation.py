@@ -12,16 +12,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
-from energax import densities, energies
 from energax._errors import ArgumentError, EnergaxError, nearest
 from energax._typing import PRNGKey
 from energax.energies import AbstractEnergy, Tempered, observed_space
-from energax.exact import ising_torus
 from energax.kernels import AbstractStepSizeKernel, suggestions
-from energax.runs._observables import ENERGY, MAGNET, Observable, as_row
-from energax.runs._registry import KERNELS, entry
+from energax.runs._kernels import KERNELS
+from energax.runs._observables import ENERGY, MAGNET, as_row
+from energax.runs._registry import entry
+from energax.runs._simulated import SIMULATED, SimulatedModel, magnetization, nothing
 from energax.sampling import Samples, StepSizeAdaptation, sample
 from energax.spaces import AbstractTwoValuedSpace
 
@@ -30,66 +29,6 @@ _TUNED_STEPS = 100
 
 _CURVE_POINTS = 101
 """Temperatures at which an exact curve is drawn."""
-
-
-@dataclasses.dataclass(frozen=True)
-class SimulatedModel:
-    """A model that ``energax simulate`` knows by name.
-
-    Attributes:
-        summary: One line for the help.
-        build: Size → energy at temperature one.
-        size: The usual size, None where the model has only one.
-        smallest: The smallest size.
-        observables: What is measured.
-        save: Function of one configuration: series that observables use beside the energy.
-        kernel: Name of the usual kernel.
-        exact: (size, temperature) → exact values by observable, where they are known.
-        values: The smallest and the largest value of a site, for pictures; None where a picture says nothing.
-    """
-
-    summary: str
-    build: Callable[[int | None], AbstractEnergy]
-    size: int | None
-    smallest: int
-    observables: tuple[Observable, ...]
-    save: Callable[[Any], dict[str, Array]]
-    kernel: str
-    exact: Callable[[int, float], dict[str, float]] | None = None
-    values: tuple[float, float] | None = None
-
-
-def _magnetization(x: Array) -> dict[str, Array]:
-    return {"magnetization": jnp.mean(x.astype(jnp.result_type(float)))}
-
-
-def _nothing(x: Any) -> dict[str, Array]:
-    del x
-    return {}
-
-
-def _torus(size: int, temperature: float) -> dict[str, float]:
-    found = ising_torus((size, size), 1.0 / temperature)
-    return {"energy_per_site": found.energy_per_site, "heat_capacity": found.heat_capacity_per_site}
-
-
-SIMULATED: dict[str, SimulatedModel] = {
-    "ising": SimulatedModel(
-        "Ising ferromagnet on a periodic square lattice, J = 1",
-        lambda n: energies.Ising(n or 32), 32, 2, MAGNET, _magnetization, "block-gibbs", _torus, (-1.0, 1.0),
-    ),
-    "double-well": SimulatedModel(
-        "tilted double well in one dimension, 8 (x² − 1)² + x / 2",
-        lambda n: energies.DoubleWell(n or 1, barrier=8.0, tilt=0.5), 1, 1, ENERGY, _nothing, "nuts",
-    ),
-    "many-well": SimulatedModel(
-        "sixteen double wells in 32 dimensions: 65,536 modes",
-        lambda n: energies.ManyWell(n or 32), 32, 2, ENERGY, _nothing, "nuts",
-    ),
-    "gmm40": SimulatedModel(
-        "forty normal laws in the plane", lambda n: densities.gmm40(), None, 1, ENERGY, _nothing, "nuts"
-    ),
-}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,7 +158,7 @@ def _own(energy: AbstractEnergy) -> SimulatedModel:
     kernel = names.get(best.partition("(")[0])
     if kernel is None:
         raise ArgumentError(f"No kernel of the command line moves {space}; in Python, sample with {best}.")
-    observables, save = (MAGNET, _magnetization) if spins else (ENERGY, _nothing)
+    observables, save = (MAGNET, magnetization) if spins else (ENERGY, nothing)
     return SimulatedModel("", lambda n: energy, None, 1, observables, save, kernel)
 
 

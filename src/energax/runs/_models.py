@@ -1,0 +1,96 @@
+"""The models to train that the command line knows by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from energax import energies
+from energax._errors import ArgumentError
+from energax._typing import PRNGKey
+from energax.data import Data
+from energax.runs._entry import Entry
+
+_MOST_LAYERS = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class RBMConfig:
+    """Options of the restricted Boltzmann machine."""
+
+    hidden: int = 128
+    """Number of hidden units."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MLPConfig:
+    """Options of the fully connected network."""
+
+    hidden: int = 128
+    """Width of each hidden layer."""
+    layers: int = 2
+    """Number of hidden layers."""
+    activation: str = "silu"
+    """silu, tanh, softplus, elu or relu."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvNetConfig:
+    """Options of the convolutional network."""
+
+    hidden: int = 32
+    """Channels of the first layer; the deeper ones have twice as many."""
+    layers: int = 3
+    """Number of convolutional layers."""
+
+
+def _build_rbm(config: RBMConfig, data: Data, *, key: PRNGKey) -> energies.AbstractEnergy:
+    mean = np.asarray(data.train.take(_first_rows(data))).reshape(-1, data.space.num_sites).mean(0)
+    return energies.RBM(data.space.num_sites, config.hidden, visible_mean=jnp.asarray(mean), key=key)
+
+
+def _build_mlp(config: MLPConfig, data: Data, *, key: PRNGKey) -> energies.AbstractEnergy:
+    _check_layers("mlp", config.hidden, config.layers)
+    hidden = (config.hidden,) * config.layers
+    return energies.MLP(
+        data.space, hidden=hidden, activation=config.activation, confinement=_confinement(data), key=key
+    )
+
+
+def _build_conv(config: ConvNetConfig, data: Data, *, key: PRNGKey) -> energies.AbstractEnergy:
+    if data.image_shape is None:
+        raise ArgumentError(f"conv is a model of images, but {data.name} holds rows of shape {data.space.shape}.")
+    _check_layers("conv", config.hidden, config.layers)
+    channels = (config.hidden, *[2 * config.hidden] * (config.layers - 1))
+    return energies.ConvNet(data.space, channels=channels, confinement=_confinement(data), key=key)
+
+
+def _check_layers(name: str, hidden: int, layers: int) -> None:
+    if hidden < 1 or not 1 <= layers <= _MOST_LAYERS:
+        raise ArgumentError(
+            f"{name} needs --hidden of at least 1 and 1 to {_MOST_LAYERS} --layers, got {hidden} and {layers}."
+        )
+
+
+def _confinement(data: Data) -> energies.Confinement:
+    """A normal base measure twice as wide as the data, about their mean."""
+    rows = np.asarray(data.train.take(_first_rows(data)), np.float64)
+    scale = 2 * float(np.sqrt(rows.var(axis=0).mean()))
+    return energies.Confinement(jnp.asarray(rows.mean(axis=0), jnp.float32), jnp.asarray(scale, jnp.float32))
+
+
+def _first_rows(data: Data) -> np.ndarray:
+    return np.linspace(0, len(data.train) - 1, min(len(data.train), 10_000)).astype(np.int64)
+
+
+MODELS: dict[str, Entry[Any]] = {
+    entry.name: entry
+    for entry in (
+        Entry("rbm", energies.RBM, RBMConfig, _build_rbm, "restricted Boltzmann machine", "binary"),
+        Entry("mlp", energies.MLP, MLPConfig, _build_mlp, "fully connected network", "continuous"),
+        Entry("conv", energies.ConvNet, ConvNetConfig, _build_conv, "convolutional network for images", "continuous"),
+    )
+}

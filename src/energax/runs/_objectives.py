@@ -1,0 +1,83 @@
+"""The objectives that the command line knows by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from energax import kernels, objectives
+from energax.runs._entry import Entry
+
+
+@dataclasses.dataclass(frozen=True)
+class PersistentCDConfig:
+    """Options of persistent contrastive divergence."""
+
+    num_chains: int = 512
+    """Chains that go on from update to update."""
+    chain_steps: int = 1
+    """Transitions of each chain at every update."""
+    reservoir: int | None = None
+    """Stored positions, of which `num-chains` move at each update; as many as chains by default."""
+    restart: float = 0.0
+    """Probability with which a chain is restarted at an update."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CDConfig:
+    """Options of contrastive divergence."""
+
+    chain_steps: int = 1
+    """Transitions from the data."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DenoisingConfig:
+    """Options of denoising score matching."""
+
+    noise_scale: float = 0.2
+    """Standard deviation of the noise, in the model's units: standardised data, 2-D sets as they are."""
+    num_pairs: int = 2
+    """Antithetic noise pairs for each row."""
+
+
+def _build_pcd(config: PersistentCDConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+    return objectives.PersistentCD(
+        kernel,
+        config.num_chains,
+        config.chain_steps,
+        reservoir=config.reservoir,
+        restart=config.restart,
+        adapt_step_size=isinstance(kernel, kernels.AbstractStepSizeKernel) and kernel.exact,
+    )
+
+
+def _build_cd(config: CDConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+    return objectives.ContrastiveDivergence(kernel, config.chain_steps)
+
+
+def _build_dsm(config: DenoisingConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+    del kernel
+    return objectives.DenoisingScoreMatching(config.noise_scale, config.num_pairs)
+
+
+OBJECTIVES: dict[str, Entry[Any]] = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            "persistent-cd",
+            objectives.PersistentCD,
+            PersistentCDConfig,
+            _build_pcd,
+            "persistent contrastive divergence",
+        ),
+        Entry("cd", objectives.ContrastiveDivergence, CDConfig, _build_cd, "contrastive divergence, biased"),
+        Entry(
+            "denoising-score-matching",
+            objectives.DenoisingScoreMatching,
+            DenoisingConfig,
+            _build_dsm,
+            "no chains; learns the law of slightly noisy data",
+        ),
+    )
+}
