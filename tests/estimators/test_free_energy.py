@@ -41,6 +41,40 @@ def check_fep_is_calibrated(estimator, rng, check, num=1000):
         check.calibrated(estimates, 0.5 * math.log(end / start))
 
 
+def test_fep_in_reverse_is_fep_with_the_ends_exchanged(rng, check):
+    """The same differences U_1 − U_0, at draws of state 1, and the same answer."""
+    u = harmonic(rng, 500, 3.0, 2.0)
+    reverse = fep(-u, direction="reverse")
+    assert reverse.value == -fep(u).value
+    assert reverse.stderr == fep(u).stderr
+    assert reverse.diagnostics["mean_work"] == pytest.approx(-np.mean(u))
+    estimates = [fep(-harmonic(rng, 1000, 3.0, 2.0), direction="reverse") for _ in range(400)]
+    check.calibrated(estimates, 0.5 * math.log(3.0 / 2.0))
+    with pytest.raises(ArgumentError, match="`direction`"):
+        fep(u, direction="backward")
+
+
+@pytest.mark.parametrize("estimator", [fep, jarzynski])
+def test_one_draw_that_carries_all_is_refused(estimator, rng):
+    with pytest.raises(Unreliable, match=r"no overlap: one draw of 500 holds .* % .*intermediate") as caught:
+        estimator(rng.normal(100.0, 20.0, 500))
+    assert caught.value.estimate.value < 100.0
+
+
+def test_cumulants_of_the_work(rng):
+    """Gaussian work: two cumulants are exact. A skewed law: three are nearer than two."""
+    diagnostics = [jarzynski(rng.normal(1.5, 1.0, 400)).diagnostics for _ in range(400)]
+    for name in ("cumulant_2", "cumulant_3"):
+        z = (np.mean([d[name] for d in diagnostics]) - 1.0) / (np.std([d[name] for d in diagnostics]) / 20.0)
+        assert abs(z) <= 4.9
+    work = 0.3 * rng.exponential(size=100_000)
+    found = jarzynski(work)
+    errors = [abs(found.diagnostics[name] - math.log(1.3)) for name in ("cumulant_2", "cumulant_3")]
+    assert errors[1] < 0.5 * errors[0]
+    assert found.diagnostics["bias"] == pytest.approx(0.5 * found.stderr**2)
+    assert math.isnan(jarzynski([0.0, 0.1, np.inf] * 9).diagnostics["cumulant_2"])
+
+
 FEP_MUTANTS = {
     "swapped sign of the energy": lambda u: fep(-u),
     "swapped sign of the value": lambda u: fep(u).negated(),
@@ -55,7 +89,7 @@ def test_fep_is_calibrated(rng, check):
 
 @pytest.mark.parametrize("mutant", FEP_MUTANTS.values(), ids=FEP_MUTANTS.keys())
 def test_fep_mutants_are_caught(mutant, rng, check):
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, Unreliable)):
         check_fep_is_calibrated(mutant, rng, check, num=100)
 
 
@@ -151,9 +185,10 @@ def test_bar_beats_both_one_sided_estimators(rng):
     both, one, other = [], [], []
     for _ in range(300):
         forward, reverse = gaussian_work(rng, 300, 300, 4.0)
-        both.append(bar(forward, reverse).value)
-        one.append(fep(forward).value)
-        other.append(-fep(reverse).value)
+        estimate = bar(forward, reverse)
+        both.append(estimate.value)
+        one.append(estimate.diagnostics["fep_forward"])
+        other.append(estimate.diagnostics["fep_reverse"])
     assert 2.0 * np.std(both) < min(np.std(one), np.std(other))
 
 
@@ -164,6 +199,7 @@ def test_bar_takes_forbidden_configurations(rng):
     assert abs(estimate.value - math.log(2.0)) <= 4.9 * estimate.stderr
 
 
+@pytest.mark.filterwarnings("error")
 def test_bar_refuses_without_overlap(rng):
     with pytest.raises(Unreliable, match=r"no overlap.*intermediate states") as caught:
         bar(rng.normal(100.0, 1.0, 500), rng.normal(100.0, 1.0, 500))
@@ -238,6 +274,35 @@ def test_ti_is_calibrated(rng, check):
     check_ti_is_calibrated(thermodynamic_integration, rng, check)
 
 
+@pytest.mark.parametrize("rule", ["trapezoid", "spline"])
+def test_ti_of_correlated_points_is_calibrated(rule, rng, check):
+    """Means whose errors are correlated along the path, as those of replica exchange are."""
+    ts = np.linspace(0.0, 1.0, 21)
+    covariance = 0.05**2 * np.exp(-np.abs(ts[:, None] - ts) / 0.2)
+    noise = rng.multivariate_normal(np.zeros(21), covariance, 1000)
+    means = 1.0 / (1.0 + 2.0 * ts) + noise
+    estimates = [thermodynamic_integration(ts, y, covariance, rule=rule) for y in means]
+    check.calibrated(estimates, 0.5 * math.log(3.0))
+    careless = [thermodynamic_integration(ts, y, np.full(21, 0.05), rule=rule) for y in means[:300]]
+    with pytest.raises(AssertionError):
+        check.calibrated(careless, 0.5 * math.log(3.0))
+
+
+def test_ti_by_splines_is_exact_for_cubic_means():
+    ts = np.array([0.0, 0.2, 0.5, 0.7, 1.0])
+    found = thermodynamic_integration(ts, 1.0 + ts - 3.0 * ts**2 + 2.0 * ts**3, np.full(5, 0.1), rule="spline")
+    assert found.value == pytest.approx(1.0, abs=1e-13)
+    coarse = np.linspace(0.0, 1.0, 9)
+    error = [
+        abs(
+            thermodynamic_integration(coarse, np.exp(2 * coarse), np.full(9, 0.1), rule=rule).value
+            - math.sinh(1) * math.e
+        )
+        for rule in ("trapezoid", "spline")
+    ]
+    assert error[1] < 0.02 * error[0]
+
+
 TI_MUTANTS = {
     "ends not halved": lambda t, y, s: Estimate(
         float(np.sum(y) * (t[1] - t[0])), thermodynamic_integration(t, y, s).stderr, 1, "mutant"
@@ -261,3 +326,12 @@ def test_ti_refuses():
         thermodynamic_integration([0.0, 1.0], [1.0, 1.0], [0.1, -0.1])
     with pytest.raises(ShapeError, match="equally long"):
         thermodynamic_integration([0.0, 1.0], [1.0, 1.0, 2.0], [0.1, 0.1])
+    with pytest.raises(ArgumentError, match="symmetric"):
+        thermodynamic_integration([0.0, 1.0], [1.0, 1.0], [[1.0, 0.5], [0.0, 1.0]])
+    with pytest.raises(ShapeError, match="four points"):
+        thermodynamic_integration([0.0, 1.0], [1.0, 1.0], [0.1, 0.1], rule="spline")
+    with pytest.raises(ArgumentError, match="`rule`"):
+        thermodynamic_integration([0.0, 1.0], [1.0, 1.0], [0.1, 0.1], rule="gauss")
+    with pytest.raises(Unreliable, match=r"own error is about .* Add points") as caught:
+        thermodynamic_integration([0.0, 0.5, 1.0], [1000.0, 1.0, 0.0], [0.1, 0.1, 0.1])
+    assert caught.value.estimate.value > 200.0

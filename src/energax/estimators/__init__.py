@@ -4,25 +4,33 @@ from energax.estimators._autocorrelation import chain_mean as chain_mean
 from energax.estimators._autocorrelation import ess as ess
 from energax.estimators._autocorrelation import r_hat as r_hat
 from energax.estimators._autocorrelation import tau as tau
+from energax.estimators._bar import bar as bar
+from energax.estimators._crooks import CrooksRatio as CrooksRatio
+from energax.estimators._crooks import crooks as crooks
+from energax.estimators._crooks import crooks_ratio as crooks_ratio
 from energax.estimators._estimate import Estimate as Estimate
 from energax.estimators._estimate import Interval as Interval
 from energax.estimators._estimate import IntervalKind as IntervalKind
-from energax.estimators._free_energy import bar as bar
 from energax.estimators._free_energy import fep as fep
 from energax.estimators._free_energy import jarzynski as jarzynski
-from energax.estimators._free_energy import thermodynamic_integration as thermodynamic_integration
+from energax.estimators._integration import thermodynamic_integration as thermodynamic_integration
 from energax.estimators._log_z import BoundStatistic as BoundStatistic
 from energax.estimators._log_z import group_log_z as group_log_z
 from energax.estimators._log_z import log_z_from_work as log_z_from_work
 from energax.estimators._log_z import log_z_interval as log_z_interval
 from energax.estimators._log_z import lower_bound as lower_bound
 from energax.estimators._log_z import upper_bound as upper_bound
+from energax.estimators._mbar import Mbar as Mbar
+from energax.estimators._mbar import mbar as mbar
 from energax.estimators._mmd import MmdKernel as MmdKernel
 from energax.estimators._mmd import energy_distance as energy_distance
 from energax.estimators._mmd import mmd as mmd
 from energax.estimators._neighbours import NeighbourCheck as NeighbourCheck
 from energax.estimators._neighbours import adversarial_accuracy as adversarial_accuracy
 from energax.estimators._neighbours import nearest_neighbour_check as nearest_neighbour_check
+from energax.estimators._reweighting import MultiHistogram as MultiHistogram
+from energax.estimators._reweighting import multi_histogram as multi_histogram
+from energax.estimators._reweighting import reweight as reweight
 from energax.estimators._transport import sliced_wasserstein as sliced_wasserstein
 from energax.estimators._transport import wasserstein as wasserstein
 from energax.estimators._weights import ess_from_log_weights as ess_from_log_weights
@@ -33,14 +41,19 @@ from energax.estimators._weights import normalized_weights as normalized_weights
 
 __all__ = [
     "BoundStatistic",
+    "CrooksRatio",
     "Estimate",
     "Interval",
     "IntervalKind",
+    "Mbar",
     "MmdKernel",
+    "MultiHistogram",
     "NeighbourCheck",
     "adversarial_accuracy",
     "bar",
     "chain_mean",
+    "crooks",
+    "crooks_ratio",
     "energy_distance",
     "ess",
     "ess_from_log_weights",
@@ -53,10 +66,13 @@ __all__ = [
     "log_z_interval",
     "lower_bound",
     "max_weight_share",
+    "mbar",
     "mmd",
+    "multi_histogram",
     "nearest_neighbour_check",
     "normalized_weights",
     "r_hat",
+    "reweight",
     "sliced_wasserstein",
     "tau",
     "thermodynamic_integration",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from energax._errors import ArgumentError, ShapeError
+from energax._errors import ArgumentError, ShapeError, Unreliable
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -60,4 +61,25 @@ def in_open_unit(name: str, value: float) -> float:
     """`value`, checked to lie strictly between 0 and 1."""
     if not 0.0 < value < 1.0:
         raise ArgumentError(f"`{name}` must lie strictly between 0 and 1; given {value}.")
+    return float(value)
+
+
+def as_work(name: str, values: ArrayLike) -> Floats:
+    """Work or energy differences: +inf is a forbidden end, NaN and -inf are refused; nothing but +inf is no overlap."""
+    work = as_floats(name, values, ndim=1, min_rows=2)
+    bad = int(np.count_nonzero(np.isnan(work) | (work == -np.inf)))
+    if bad:
+        raise ArgumentError(
+            f"`{name}` has {bad} of {work.size} values that are NaN or -inf; each must be a number, or +inf where "
+            "the other state forbids the configuration. Check the energies that it was computed from."
+        )
+    if np.min(work) == np.inf:
+        raise Unreliable(f"no overlap: every value of `{name}` is +inf. Put intermediate states between the two.")
+    return work
+
+
+def as_tau(name: str, value: float) -> float:
+    """An integrated autocorrelation time, checked."""
+    if not 0.0 <= value < math.inf:
+        raise ArgumentError(f"`{name}` must be >= 0 and finite; given {value}.")
     return float(value)

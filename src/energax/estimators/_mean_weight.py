@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from energax._errors import ArgumentError
+from energax._errors import ArgumentError, Unreliable
 from energax.estimators._arrays import Floats
 from energax.estimators._estimate import Estimate
 from energax.estimators._weights import ess_from_log_weights, log_mean_exp, max_weight_share
@@ -17,6 +17,7 @@ GOOD_ESS = 30.0
 GOOD_SHARE = 0.2
 GOOD_SKEWNESS = 0.6
 HOPELESS_ESS = 5.0
+HARDLY_MORE_THAN_ONE = 2.0
 
 
 def weight_estimate(a: Floats, labels: np.ndarray, *, sign: float, method: str, inflation: float = 1.0) -> Estimate:
@@ -25,8 +26,8 @@ def weight_estimate(a: Floats, labels: np.ndarray, *, sign: float, method: str, 
     num_groups = np.unique(labels).size
     if num_groups < 2:
         raise ArgumentError("one group alone has no spread, hence no error bar; give at least two independent groups.")
-    stderr = math.nan if _hopeless(ess, a.size) else inflation * _cluster_stderr(a, labels)
-    skewness = _foreseen_skewness(a)
+    stderr = math.nan if is_hopeless(ess, a.size) else inflation * _cluster_stderr(a, labels)
+    skewness = foreseen_skewness(a)
     diagnostics = {
         "ess": ess,
         "ess_share": ess / a.size,
@@ -35,8 +36,22 @@ def weight_estimate(a: Floats, labels: np.ndarray, *, sign: float, method: str, 
         "num_particles": a.size,
         "num_groups": num_groups,
     }
-    warnings = _weight_warnings(ess, share, skewness, a.size, num_groups)
+    warnings = weight_warnings(ess, share, skewness, a.size, num_groups)
     return Estimate(sign * log_mean_exp(a), stderr, ess, method, diagnostics, warnings)
+
+
+def require_more_than_one_draw(estimate: Estimate, remedy: str) -> Estimate:
+    """The estimate, refused where one draw alone carries it."""
+    ess = estimate.diagnostics["ess"]
+    num = next(estimate.diagnostics[name] for name in ("num_particles", "num_draws") if name in estimate.diagnostics)
+    if ess < HARDLY_MORE_THAN_ONE and ess < num / 2:
+        share = 100 * estimate.diagnostics["max_share"]
+        raise Unreliable(
+            f"no overlap: one draw of {num} holds {share:.4g} % of the weight, so {estimate.value:.6g} says nothing "
+            f"about the others. {remedy}",
+            estimate,
+        )
+    return estimate
 
 
 def _cluster_stderr(a: Floats, labels: np.ndarray) -> float:
@@ -50,7 +65,7 @@ def _cluster_stderr(a: Floats, labels: np.ndarray) -> float:
     return math.sqrt(sums.size / (sums.size - 1) * float(np.sum(sums**2)))
 
 
-def _foreseen_skewness(a: Floats) -> float:
+def foreseen_skewness(a: Floats) -> float:
     """Skewness of the mean weight if the log weights were normal with the spread s of the upper half of the bulk.
 
     For log-normal weights it is (e^{s²} + 2) √((e^{s²} − 1) / n). The bulk is asked, not the largest weights, because
@@ -65,15 +80,17 @@ def _foreseen_skewness(a: Floats) -> float:
     return (math.exp(variance) + 2.0) * math.sqrt(math.expm1(variance) / finite.size)
 
 
-def _hopeless(ess: float, num: int) -> bool:
+def is_hopeless(ess: float, num: int) -> bool:
+    """Whether so few draws carry the weight that no error bar can be given."""
     return ess < HOPELESS_ESS and ess < num / 2
 
 
-def _weight_warnings(ess: float, share: float, skewness: float, num: int, num_groups: int) -> tuple[str, ...]:
+def weight_warnings(ess: float, share: float, skewness: float, num: int, num_groups: int) -> tuple[str, ...]:
+    """What is wrong with a sum of `num` weights, in sentences."""
     found: list[str] = []
     if ess == 0.0:
         found.append("zero_weights: every weight is zero; the two ends share no region that was sampled.")
-    elif _hopeless(ess, num):
+    elif is_hopeless(ess, num):
         found.append(
             f"low_overlap: {ess:.1f} effective draws of {num}: too few for an error bar, and the value can be off "
             "by many nats. Use more intermediate steps, or more particles."
