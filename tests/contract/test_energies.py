@@ -31,6 +31,13 @@ def ising(shape=(3, 4)):
     return Ising(shape, coupling=0.3, field=field)
 
 
+def signed(shape):
+    """Bonds of one strength, with signs."""
+    return energies.LatticeCouplings(
+        shape, 0.3, signs=np.where(np.sin(np.arange(np.prod(shape) * 2.0)) > 0, 1, -1).reshape(2, *shape)
+    )
+
+
 def glass():
     """A wheel: six sites on a ring with couplings of both signs, all tied to a hub."""
     edges = [(i, (i + 1) % 6) for i in range(6)] + [(i, 6) for i in range(6)]
@@ -93,7 +100,7 @@ PLAIN = {
 # The clauses on wrappers are not repeated for each of these: kinds of energies that have had them above, and wrappers.
 OTHERS = {
     "Ising ring": lambda: ising((6,)),
-    "Ising, one field": lambda: Ising((3, 4), coupling=0.3, field=0.2),
+    "Ising ±J, one field": lambda: Ising(signed((3, 4)), field=0.2),
     "Ising, one field, between two temperatures": lambda: Interpolated(
         Tempered(Ising((2, 4), field=0.2), 0.3), Sum((Ising((2, 4), coupling=-0.2), Ising((2, 4), field=0.5))), 0.6
     ),

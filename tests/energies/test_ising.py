@@ -80,8 +80,8 @@ def test_the_mean_partition_function_of_a_glass_is_the_annealed_one(key):
 
 def test_couplings_of_an_edwards_anderson_glass(key):
     bimodal = edwards_anderson((4, 3, 2), key=key)
-    assert bimodal.couplings.coupling.shape == (3, 4, 3, 2)
-    assert set(np.unique(bimodal.couplings.coupling)) == {-1.0, 1.0}
+    assert bimodal.couplings.strengths.shape == (3, 4, 3, 2)
+    assert set(np.unique(bimodal.couplings.strengths)) == {-1.0, 1.0}
     normal = edwards_anderson((12, 10, 10), disorder="gaussian", boundary="open", key=key)
     assert not any(normal.couplings.periodic)
     draws = np.asarray(normal.couplings.coupling).reshape(-1)

@@ -11,8 +11,18 @@ from jaxtyping import Array, ArrayLike, Float
 from energax._errors import ArgumentError, KernelMismatch, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities._base import AbstractDensity
-from energax.energies import FREE, Block, Bonds, blocks, bonds, conditional_logits, conditional_logits_at
-from energax.spaces import AbstractDiscreteSpace, AbstractSpace, Binary, Product
+from energax.energies import (
+    FREE,
+    Block,
+    Bonds,
+    UniformLattice,
+    blocks,
+    bonds,
+    conditional_logits,
+    conditional_logits_at,
+    uniform_lattice,
+)
+from energax.spaces import AbstractDiscreteSpace, AbstractSpace, Binary, Product, Spins
 
 
 class IndependentSites(AbstractDensity):
@@ -110,3 +120,17 @@ def _(energy: Uniform, x: Configuration, part: str | None = None) -> Float[Array
 @blocks.register
 def _(energy: Uniform) -> tuple[Block, ...]:
     return FREE if energy.space.is_discrete else ()
+
+
+@bonds.register
+def _(energy: Uniform) -> Bonds | None:
+    space = energy.space
+    if not isinstance(space, AbstractDiscreteSpace):
+        return None
+    return Bonds(np.zeros((0, 2), np.int32), jnp.zeros(0), jnp.zeros((space.num_sites, len(space.values))))
+
+
+@uniform_lattice.register
+def _(energy: Uniform) -> UniformLattice | None:
+    space = energy.space
+    return UniformLattice(None, jnp.zeros(()), space.shape) if isinstance(space, Spins) else None

@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from energax._errors import KernelMismatch, NotTractable, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
@@ -36,19 +36,22 @@ class Block(eqx.Module):
 
 
 class UniformLattice(eqx.Module):
-    """A periodic lattice of spins with one coupling and one field, E(s) = −J Σ_<ij> s_i s_j − H Σ_i s_i + constant.
+    """A periodic lattice of spins with bonds of one strength and one field, E(s) = −J Σ σ_ij s_i s_j − H Σ s_i + const.
 
     The first sum has one term per site and axis. Kernels that know nothing but this need not ask the energy again.
 
     Attributes:
-        coupling: J.
+        coupling: J; None for spins without bonds, which go with every lattice.
         field: H.
         shape: Lengths of the axes.
+        negative: Which bonds have the sign σ = −1, axes (axis, *shape), the bond from x to x + e_a at [a][x]; None
+            where all signs are +1.
     """
 
-    coupling: Scalar
+    coupling: Scalar | None
     field: Scalar
     shape: tuple[int, ...] = eqx.field(static=True)
+    negative: Bool[Array, "..."] | None = None
 
 
 class Latent(NamedTuple):
@@ -130,7 +133,7 @@ def blocks(energy: AbstractEnergy) -> tuple[Block, ...]:
 
 @functools.singledispatch
 def uniform_lattice(energy: AbstractEnergy) -> UniformLattice | None:
-    """Coupling and field of a uniform periodic lattice of spins; None where the energy is not known to be one."""
+    """Coupling, field and signs of a uniform periodic lattice of spins; None where the energy is not known as one."""
     del energy
     return None
 

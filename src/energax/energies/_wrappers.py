@@ -258,10 +258,17 @@ def _combined_latent(energy: AbstractEnergy) -> Latent | None:
 
 
 def _combined_uniform_lattice(energy: AbstractEnergy) -> UniformLattice | None:
-    lattices = [uniform_lattice(term) for term in _terms(energy)]
-    if any(lattice is None for lattice in lattices):
+    lattices = [lattice for term in _terms(energy) if (lattice := uniform_lattice(term)) is not None]
+    bonded = [lattice for lattice in lattices if lattice.coupling is not None]
+    if len(lattices) < len(_terms(energy)) or (len(bonded) > 1 and any(b.negative is not None for b in bonded)):
+        # Two patterns of signs, whose numbers may be traced, are not known to be one.
         return None
-    return _combine(energy, lattices)
+    field = _combine(energy, [lattice.field for lattice in lattices])
+    if not bonded:
+        return UniformLattice(None, field, lattices[0].shape)
+    none = jnp.zeros((), bonded[0].field.dtype)
+    coupling = _combine(energy, [none if n.coupling is None else n.coupling for n in lattices])
+    return UniformLattice(coupling, field, bonded[0].shape, bonded[0].negative)
 
 
 def _combined_bonds(energy: AbstractEnergy) -> Bonds | None:

@@ -24,7 +24,7 @@ from energax.energies import latent as latent_parts
 from energax.kernels._base import AbstractKernel, AbstractState, StepInfo
 from energax.kernels._heat_bath import are_laws
 from energax.kernels._metropolis import select
-from energax.kernels._multispin import PackedSpins, heat_bath_table, packed_sweep, packing
+from energax.kernels._multispin import PackedSpins, heat_bath_table, packed_sweep, packing, with_signs
 from energax.spaces import AbstractDiscreteSpace, Product
 
 
@@ -74,9 +74,10 @@ class BlockGibbs(AbstractKernel):
     hidden ones; for a lattice with nearest neighbours one colour after the other.
 
     Exactness: invariant. One step updates every site once. A step that meets a site without a law (NaN) is rejected
-    as a whole and counted. Uniform square lattices of spins (`energies.uniform_lattice`) with even axes are packed
-    into words where a word can hold 8 spins or more: statistically the same step with other random numbers, in which
-    the probabilities of the plain path are rounded to multiples of 2^−24.
+    as a whole and counted. Periodic lattices of spins with one coupling, up to signs of the bonds, and one field
+    (`energies.uniform_lattice`: square, cubic ..., a ±J glass) with even axes are packed into words where a word can
+    hold 8 spins or more: statistically the same step with other random numbers, in which the probabilities of the
+    plain path are rounded to multiples of 2^−24.
 
     Cost: the conditional logits of each block once per step (an RBM: two matrix–vector products); 24 random bits and
     no floating-point operation for a spin in a word.
@@ -101,8 +102,7 @@ class BlockGibbs(AbstractKernel):
         return block_state(energy, x, key=key)
 
     def refresh(self, energy: AbstractEnergy, state: BlockState) -> BlockState:
-        del energy
-        return state
+        return refreshed(energy, state)
 
     def proposals(self, energy: AbstractEnergy, whole: Configuration, block: Block) -> dict[str | None, BlockProposal]:
         """The law of a block given everything else, by part (None: the whole of a plain space)."""
@@ -128,11 +128,16 @@ def block_state(energy: AbstractEnergy, x: Configuration, *, key: PRNGKey) -> Bl
     """The state of a kernel that sweeps over blocks: packed where it can be, else with hidden parts at random."""
     names, layout = latent_parts(energy), packing(energy)
     if layout is not None:
-        return PackedSpins.pack(x, layout)
+        return with_signs(PackedSpins.pack(x, layout), energy)
     if names is None:
         return BlockGibbsState(x, None)
     whole = complete(energy, x, key=key)
     return BlockGibbsState(x, {name: whole[name] for name in names.hidden})
+
+
+def refreshed(energy: AbstractEnergy, state: BlockState) -> BlockState:
+    """The same configuration with what the state knows of the energy: the signs of packed bonds."""
+    return with_signs(state, energy) if isinstance(state, PackedSpins) else state
 
 
 class BlockLaw(Protocol):

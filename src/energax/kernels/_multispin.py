@@ -1,11 +1,11 @@
-"""Many spins in one word: sweeps of uniform square lattices with a bit for each spin and integer arithmetic only."""
+"""Many spins in one word: sweeps of uniform lattices with a bit for each spin and integer arithmetic only."""
 
 from __future__ import annotations
 
 import functools
 import operator
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,6 +17,7 @@ from energax._typing import BoolScalar, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, UniformLattice, uniform_lattice
 from energax.kernels._base import AbstractState, with_x
 from energax.kernels._metropolis import select
+from energax.kernels._multispin_ring import RingLayout, packed_signs, ring_classes, ring_layout_of
 
 NUM_BITS = 24
 """Random bits that decide on one spin: probabilities are multiples of 2^−24."""
@@ -53,6 +54,24 @@ class Layout(NamedTuple):
         """The bits of a word that are spins."""
         return np.uint32(2**self.num_segments - 1)
 
+    def pack(self, x: Int[Array, "rows columns"]) -> UInt32[Array, "2 rows columns"]:
+        """The words of a configuration, set where a spin is +1."""
+        n, rows, columns, _ = self
+        up = (x.T if self.transposed else x).reshape(n, rows, columns, 2) > 0
+        weights = jnp.asarray(2 ** np.arange(n), jnp.uint32)[:, None, None]
+        colours = [_pick(up, colour) for colour in (0, 1)]
+        return jnp.stack([jnp.sum(jnp.where(c, weights, 0), axis=0, dtype=jnp.uint32) for c in colours])
+
+    def unpack(self, words: UInt32[Array, "*stack 2 rows columns"]) -> Bool[Array, "*stack rows columns"]:
+        """Which spins of the configuration are +1; of stacked words, of all configurations."""
+        n, rows, columns, _ = self
+        bits = jnp.arange(n, dtype=jnp.uint32)[:, None, None]
+        first, second = ((words[..., colour, None, :, :] >> bits) & 1 for colour in (0, 1))
+        even = _row_is_even(rows)
+        pairs = jnp.stack([jnp.where(even, first, second), jnp.where(even, second, first)], axis=-1)
+        spins = pairs.reshape(*words.shape[:-3], n * rows, 2 * columns) == 1
+        return jnp.swapaxes(spins, -1, -2) if self.transposed else spins
+
 
 def layout_of(shape: tuple[int, ...], fewest_spins: int = _FEWEST_SPINS) -> Layout | None:
     """The layout with the fullest words, None where a lattice has none with `fewest_spins` spins in a word."""
@@ -65,51 +84,55 @@ def layout_of(shape: tuple[int, ...], fewest_spins: int = _FEWEST_SPINS) -> Layo
     return Layout(cuts[axis], shape[axis] // cuts[axis], shape[1 - axis] // 2, bool(axis))
 
 
-def packing(energy: AbstractEnergy) -> Layout | None:
+def packing(energy: AbstractEnergy) -> Layout | RingLayout | None:
     """How configurations of `energy` are packed, None for an energy whose sweeps take the plain path."""
     lattice = uniform_lattice(energy)
-    return None if lattice is None else layout_of(lattice.shape)
+    if lattice is None or lattice.coupling is None:
+        return None
+    if lattice.negative is None and len(lattice.shape) == 2:
+        return layout_of(lattice.shape)
+    return ring_layout_of(lattice.shape, _FEWEST_SPINS)
 
 
 class PackedSpins(AbstractState):
     """A lattice of spins as words; the configuration itself is put together when `x` is asked for.
 
     Attributes:
-        words: Bits that are set where a spin is +1, axes (colour, row, column).
+        words: Bits that are set where a spin is +1, axes (colour, *words of a colour).
         layout: Which spin is where.
         dtype: Name of the dtype of the configuration.
+        signs: Bits that are set where a bond is negative, axes (colour, neighbour, *words); None without signs. They
+            belong to the energy: a cache.
     """
 
-    words: UInt32[Array, "2 rows columns"]
-    layout: Layout = eqx.field(static=True)
+    words: UInt32[Array, "2 ..."]
+    layout: Layout | RingLayout = eqx.field(static=True)
     dtype: str = eqx.field(static=True)
+    signs: UInt32[Array, "2 neighbours ..."] | None = None
 
     @staticmethod
-    def pack(x: Int[Array, "rows columns"], layout: Layout) -> PackedSpins:
-        """The state at a configuration."""
-        n, rows, columns, _ = layout
-        up = (x.T if layout.transposed else x).reshape(n, rows, columns, 2) > 0
-        weights = jnp.asarray(2 ** np.arange(n), jnp.uint32)[:, None, None]
-        colours = [_pick(up, colour) for colour in (0, 1)]
-        words = jnp.stack([jnp.sum(jnp.where(c, weights, 0), axis=0, dtype=jnp.uint32) for c in colours])
-        return PackedSpins(words, layout, x.dtype.name)
+    def pack(x: Int[Array, "..."], layout: Layout | RingLayout) -> PackedSpins:
+        """The state at a configuration, without signs."""
+        return PackedSpins(layout.pack(x), layout, x.dtype.name)
 
     @property
-    def x(self) -> Int[Array, "*stack rows columns"]:
+    def x(self) -> Int[Array, "..."]:
         """The configuration; of states that are stacked along leading axes, all configurations."""
-        n, rows, columns, transposed = self.layout
-        bits = jnp.arange(n, dtype=jnp.uint32)[:, None, None]
-        first, second = ((self.words[..., colour, None, :, :] >> bits) & 1 for colour in (0, 1))
-        even = _row_is_even(rows)
-        pairs = jnp.stack([jnp.where(even, first, second), jnp.where(even, second, first)], axis=-1)
-        spins = (2 * pairs.astype(jnp.int8) - 1).astype(self.dtype)
-        spins = spins.reshape(*self.words.shape[:-3], n * rows, 2 * columns)
-        return jnp.swapaxes(spins, -1, -2) if transposed else spins
+        return jnp.where(self.layout.unpack(self.words), 1, -1).astype(self.dtype)
+
+
+def with_signs(state: PackedSpins, energy: AbstractEnergy) -> PackedSpins:
+    """The state with the signs of the bonds of an energy."""
+    lattice = uniform_lattice(energy)
+    if lattice is None or lattice.negative is None or not isinstance(state.layout, RingLayout):
+        return state
+    signs = packed_signs(lattice.negative, state.layout)
+    return PackedSpins(state.words, state.layout, state.dtype, signs)
 
 
 @with_x.register
-def _(state: PackedSpins, x: Int[Array, "rows columns"]) -> PackedSpins:
-    return PackedSpins.pack(x, state.layout)
+def _(state: PackedSpins, x: Int[Array, "..."]) -> PackedSpins:
+    return PackedSpins(state.layout.pack(x), state.layout, state.dtype, state.signs)
 
 
 def _row_is_even(num_rows: int) -> Bool[np.ndarray, "rows 1"]:
@@ -142,18 +165,23 @@ def _add(a: Array, b: Array) -> tuple[Array, Array]:
     return a ^ b, a & b
 
 
-def local_fields(lattice: UniformLattice) -> Float[Array, "5"]:
-    """J h + H for h = −4, −2, 0, 2, 4: half of what a spin's logit is when 0 to 4 of its neighbours are +1."""
-    h = jnp.arange(-4, 5, 2, dtype=lattice.coupling.dtype)
+def local_fields(lattice: UniformLattice) -> Float[Array, " counts"]:
+    """J h + H for h = −2d, −2d + 2, ... 2d: half of a spin's logit when 0 to 2d of its d axes' neighbours are +1.
+
+    A neighbour behind a negative bond counts as +1 when it is −1.
+    """
+    assert lattice.coupling is not None
+    degree = 2 * len(lattice.shape)
+    h = jnp.arange(-degree, degree + 1, 2, dtype=lattice.coupling.dtype)
     return lattice.coupling * h + lattice.field
 
 
-def heat_bath_table(lattice: UniformLattice) -> Float[Array, "1 5"]:
+def heat_bath_table(lattice: UniformLattice) -> Float[Array, "1 counts"]:
     """Probability that the new spin is +1, by the number of neighbours that are."""
     return jax.nn.sigmoid(2 * local_fields(lattice))[None]
 
 
-def metropolis_table(lattice: UniformLattice) -> Float[Array, "2 5"]:
+def metropolis_table(lattice: UniformLattice) -> Float[Array, "2 counts"]:
     """Probability that the new spin is +1 for an old spin of −1 and of +1, by the number of neighbours that are +1."""
     logits = 2 * local_fields(lattice)
     rise, fall = jnp.exp(jnp.minimum(logits, 0.0)), jnp.exp(jnp.minimum(-logits, 0.0))
@@ -167,7 +195,7 @@ def as_thresholds(probabilities: Float[Array, "..."]) -> UInt32[Array, "..."]:
 
 def below(
     thresholds: UInt32[Array, " classes"], classes: Sequence[Array], keys: Key[Array, "24"]
-) -> UInt32[Array, "rows columns"]:
+) -> UInt32[Array, "..."]:
     """Bits of the sites whose random number of 24 bits is below the threshold of their class.
 
     Args:
@@ -199,13 +227,14 @@ def below(
 
 
 def update_colour(
-    mine: UInt32[Array, "rows columns"],
-    other: UInt32[Array, "rows columns"],
+    mine: UInt32[Array, "..."],
+    other: UInt32[Array, "..."],
     colour: int | Array,
-    layout: Layout,
-    thresholds: UInt32[Array, "old 5"],
+    layout: Layout | RingLayout,
+    thresholds: UInt32[Array, "old counts"],
     keys: Key[Array, "24"],
-) -> UInt32[Array, "rows columns"]:
+    signs: UInt32[Array, "neighbours ..."] | None = None,
+) -> UInt32[Array, "..."]:
     """All spins of one colour drawn given those of the other.
 
     Args:
@@ -215,27 +244,33 @@ def update_colour(
         layout: Which spin is where.
         thresholds: Of the new spin being +1; two rows where it depends on the old spin, one where it does not.
         keys: Keys of the random bits.
+        signs: Bits of the bonds to each neighbour of the sites of this colour that are negative.
     """
-    classes = neighbour_classes(other, colour, layout)
+    if isinstance(layout, Layout):
+        classes = neighbour_classes(other, colour, layout)
+    else:
+        classes = ring_classes(other, colour, layout, signs)
     if len(thresholds) == 2:
         classes = [c & ~mine for c in classes] + [c & mine for c in classes]
     return below(thresholds.reshape(-1), classes, keys) & layout.mask
 
 
 def packed_sweep(
-    state: PackedSpins, table: Float[Array, "old 5"], *, key: PRNGKey
+    state: PackedSpins, table: Float[Array, "old counts"], *, key: PRNGKey
 ) -> tuple[PackedSpins, BoolScalar, Scalar]:
     """Both colours in turn: the new state, whether the table is one of probabilities, the share of spins that moved."""
     is_finite = ~jnp.any(jnp.isnan(table))
     thresholds = as_thresholds(jnp.where(is_finite, table, 0.0))
 
-    def draw(halves: tuple[Array, Array], of_colour: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
-        (mine, other), (colour, keys) = halves, of_colour
-        return (other, update_colour(mine, other, colour, state.layout, thresholds, keys)), None
+    def draw(halves: tuple[Array, Array], of_colour: Any) -> tuple[tuple[Array, Array], None]:
+        (mine, other), (colour, keys, signs) = halves, of_colour
+        return (other, update_colour(mine, other, colour, state.layout, thresholds, keys, signs)), None
 
-    colours = jnp.arange(2), jax.random.split(key, (2, NUM_BITS))
+    colours = jnp.arange(2), jax.random.split(key, (2, NUM_BITS)), state.signs
     halves, _ = jax.lax.scan(draw, (state.words[0], state.words[1]), colours)
-    new = PackedSpins(jnp.stack(halves), state.layout, state.dtype)
-    moved = jnp.sum(jax.lax.population_count(new.words ^ state.words))
+    # Only words are chosen between, so that the signs of a batch of replicas stay one array.
+    words = select(is_finite, jnp.stack(halves), state.words)
+    moved = jnp.sum(jax.lax.population_count(jnp.stack(halves) ^ state.words))
     num_spins = state.words.size * state.layout.num_segments
-    return select(is_finite, new, state), is_finite, moved.astype(table.dtype) / num_spins
+    new = PackedSpins(words, state.layout, state.dtype, state.signs)
+    return new, is_finite, moved.astype(table.dtype) / num_spins

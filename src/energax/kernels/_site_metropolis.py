@@ -17,7 +17,14 @@ from energax.energies import (
     uniform_lattice,
 )
 from energax.kernels._base import AbstractKernel, StepInfo
-from energax.kernels._block_gibbs import BlockGibbsState, BlockState, block_state, spaces_of, sweep_blocks
+from energax.kernels._block_gibbs import (
+    BlockGibbsState,
+    BlockState,
+    block_state,
+    refreshed,
+    spaces_of,
+    sweep_blocks,
+)
 from energax.kernels._heat_bath import are_laws
 from energax.kernels._metropolis import select
 from energax.kernels._multispin import PackedSpins, metropolis_table, packed_sweep
@@ -140,8 +147,7 @@ class Metropolis(AbstractKernel):
         return block_state(energy, x, key=key) if self.scan == "blocks" else BlockGibbsState(x, None)
 
     def refresh(self, energy: AbstractEnergy, state: BlockState) -> BlockState:
-        del energy
-        return state
+        return refreshed(energy, state)
 
     def proposal(self, energy: AbstractEnergy, x: Array, site: Array) -> MetropolisLaw:
         """The law of one site after its move."""

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 
 from energax._errors import NotTractable, SpaceError
 from energax._typing import Configuration, Scalar
-from energax.densities import AbstractDensity, IndependentSites, Uniform
+from energax.densities import AbstractDensity, Uniform
 from energax.energies import AbstractEnergy, Interpolated, marginal, observed_space
-from energax.spaces import AbstractDiscreteSpace, same_configurations
+from energax.spaces import same_configurations
 
 
 class AbstractPath(eqx.Module):
@@ -78,4 +78,4 @@ def tempering(target: AbstractEnergy) -> Geometric:
             f"Tempering starts from the uniform law, which {space} does not have. "
             "Use Geometric(base, target) with a normal base."
         )
-    return Geometric(IndependentSites(space) if isinstance(space, AbstractDiscreteSpace) else Uniform(space), target)
+    return Geometric(Uniform(space), target)

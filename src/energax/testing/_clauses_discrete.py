@@ -216,7 +216,7 @@ def _logit_changes(
 
 
 def _uniform_lattice(case: EnergyCase) -> bool:
-    """E(s) + J Σ s_i s_j + H Σ s_i is the same at all configurations."""
+    """E(s) + J Σ σ_ij s_i s_j + H Σ s_i is the same at all configurations."""
     if uniform_lattice(case.energy) is None:
         return False
     with jax.enable_x64(True):
@@ -231,10 +231,14 @@ def _lattice_facts(energy: AbstractEnergy, points: PyTree[Array]) -> tuple[Array
     lattice = uniform_lattice(energy)
     assert lattice is not None
 
+    axes = range(len(lattice.shape))
+    signs = np.ones(len(axes)) if lattice.negative is None else jnp.where(lattice.negative, -1, 1)
+    coupling = 0.0 if lattice.coupling is None else lattice.coupling
+
     def want(x: Array) -> Array:
-        s = x.astype(lattice.coupling.dtype)
-        pairs = sum(jnp.sum(s * jnp.roll(s, 1, axis)) for axis in range(len(lattice.shape)))
-        return -lattice.coupling * pairs - lattice.field * jnp.sum(s)
+        s = x.astype(lattice.field.dtype)
+        pairs = sum(jnp.sum(signs[axis] * s * jnp.roll(s, -1, axis)) for axis in axes)
+        return -coupling * pairs - lattice.field * jnp.sum(s)
 
     return jax.vmap(energy)(points), jax.vmap(want)(points)
 

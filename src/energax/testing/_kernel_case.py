@@ -191,5 +191,6 @@ def _(energy: Isolated) -> UniformLattice | None:
     if lattice is None:
         return None
     # Where all is near this is the lattice itself; else it has no finite coupling, so that nothing may move.
-    spoilt = lattice.coupling + jnp.where(jnp.isinf(energy.width), 0.0, energy.outside).astype(lattice.coupling.dtype)
-    return UniformLattice(spoilt, lattice.field, lattice.shape)
+    coupling = jnp.zeros_like(lattice.field) if lattice.coupling is None else lattice.coupling
+    spoilt = coupling + jnp.where(jnp.isinf(energy.width), 0.0, energy.outside).astype(coupling.dtype)
+    return UniformLattice(spoilt, lattice.field, lattice.shape, lattice.negative)

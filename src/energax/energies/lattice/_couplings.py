@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from energax._errors import ArgumentError, ShapeError
@@ -72,11 +73,13 @@ class LatticeCouplings(AbstractCouplings):
         shape: Lengths of the axes, each at least 2.
         coupling: J: a number; shape (d,), one for each axis; or shape (d, *shape), one for each bond, where
             ``coupling[a][x]`` belongs to the bond from x to x + e_a (those that leave an open end are not used).
+        signs: −1 or +1 of each bond, shape (d, *shape), beside a coupling that is a number: bonds of one strength. They
+            are no parameters, and let kernels pack a ±J glass into words, which numbers for each bond do not.
         boundary: ``"periodic"``, ``"open"``, or a tuple with one of them for each axis.
 
     Raises:
-        ArgumentError: An axis is too short, or a boundary is unknown.
-        ShapeError: The shape of `coupling` is none of the three.
+        ArgumentError: An axis is too short, a boundary is unknown, or a sign is neither −1 nor +1.
+        ShapeError: The shape of `coupling` is none of the three, or that of `signs` is not the third.
 
     Example:
         >>> import jax.numpy as jnp
@@ -87,11 +90,17 @@ class LatticeCouplings(AbstractCouplings):
     """
 
     coupling: Float[Array, "..."]
+    negative: Bool[Array, "..."] | None
     lengths: tuple[int, ...] = eqx.field(static=True)
     periodic: tuple[bool, ...] = eqx.field(static=True)
 
     def __init__(
-        self, shape: tuple[int, ...], coupling: ArrayLike = 1.0, *, boundary: str | tuple[str, ...] = "periodic"
+        self,
+        shape: tuple[int, ...],
+        coupling: ArrayLike = 1.0,
+        *,
+        signs: ArrayLike | None = None,
+        boundary: str | tuple[str, ...] = "periodic",
     ) -> None:
         self.lengths = tuple(shape)
         if not self.lengths or min(self.lengths) < 2:
@@ -110,6 +119,7 @@ class LatticeCouplings(AbstractCouplings):
                 f"`coupling` of a lattice must be a number or have the shape {allowed[1]} or {allowed[2]}, got "
                 f"{self.coupling.shape}."
             )
+        self.negative = None if signs is None else _as_negative(signs, self.coupling, allowed[2])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -127,16 +137,22 @@ class LatticeCouplings(AbstractCouplings):
         padding[axis] = (step, -step, 0)
         return jax.lax.pad(values, jnp.zeros((), values.dtype), padding)
 
+    @property
+    def strengths(self) -> Float[Array, "..."]:
+        """The coupling with the signs of the bonds, where there are signs."""
+        return self.coupling if self.negative is None else jnp.where(self.negative, -self.coupling, self.coupling)
+
     def _along(self, axis: int, values: Array) -> Array:
         """The couplings of the bonds along an axis, with as many axes as `values` if they differ by site."""
-        if self.coupling.ndim == 0:
-            return self.coupling
-        own = self.coupling[axis]
+        strengths = self.strengths
+        if strengths.ndim == 0:
+            return strengths
+        own = strengths[axis]
         return own.reshape(*own.shape, *[1] * (values.ndim - own.ndim)) if own.ndim else own
 
     def times(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
         dimension = len(self.lengths)
-        if self.coupling.ndim == 0:
+        if self.strengths.ndim == 0:
             shifted = [self._shift(values, a, 1) + self._shift(values, a, -1) for a in range(dimension)]
             return self.coupling * functools.reduce(jnp.add, shifted)
         total = jnp.zeros_like(values)
@@ -151,7 +167,7 @@ class LatticeCouplings(AbstractCouplings):
         for axis, step in itertools.product(range(len(self.lengths)), (1, -1)):
             length = self.lengths[axis]
             there = (*index[:axis], (index[axis] + step) % length, *index[axis + 1 :])
-            own = self.coupling if self.coupling.ndim == 0 else self.coupling[axis]
+            own = self.strengths if self.strengths.ndim == 0 else self.strengths[axis]
             weight = own if own.ndim == 0 else own[index if step == 1 else there]
             if not self.periodic[axis]:
                 weight = jnp.where((index[axis] + step >= 0) & (index[axis] + step < length), weight, 0.0)
@@ -162,8 +178,8 @@ class LatticeCouplings(AbstractCouplings):
         total = jnp.zeros((), values.dtype)
         for a in range(len(self.lengths)):
             products = values * self._shift(values, a, -1)
-            total = total + jnp.sum(products * self._along(a, values) if self.coupling.ndim else products)
-        return total if self.coupling.ndim else self.coupling * total
+            total = total + jnp.sum(products * self._along(a, values) if self.strengths.ndim else products)
+        return total if self.strengths.ndim else self.strengths * total
 
     @property
     def colour_masks(self) -> tuple[Bool[np.ndarray, "..."], ...]:
@@ -172,9 +188,23 @@ class LatticeCouplings(AbstractCouplings):
     def bonds(self) -> tuple[Int[np.ndarray, "bonds 2"], Float[Array, " bonds"]]:
         pairs, inside = _lattice_bonds(self.lengths, self.periodic)
         dimension = len(self.lengths)
-        coupling = self.coupling.reshape(-1, *[1] * dimension) if self.coupling.ndim <= 1 else self.coupling
+        strengths = self.strengths
+        coupling = strengths.reshape(-1, *[1] * dimension) if strengths.ndim <= 1 else strengths
         per_bond = jnp.broadcast_to(coupling, (dimension, *self.lengths)).reshape(-1)
         return pairs, per_bond if inside.all() else per_bond[np.flatnonzero(inside)]
+
+
+def _as_negative(signs: ArrayLike, coupling: Array, shape: tuple[int, ...]) -> Bool[Array, "..."]:
+    """Which bonds have the sign −1."""
+    given = jnp.asarray(signs)
+    if coupling.ndim or given.shape != shape:
+        raise ShapeError(
+            f"`signs` of a lattice have the shape {shape} and go with a coupling that is a number, got signs of the "
+            f"shape {given.shape} and a coupling of the shape {coupling.shape}."
+        )
+    if not isinstance(given, Tracer) and not np.isin(np.asarray(given), (-1, 1)).all():
+        raise ArgumentError("`signs` of a lattice are −1 and +1.")
+    return given < 0
 
 
 def as_couplings(sites: int | tuple[int, ...] | AbstractCouplings, coupling: ArrayLike | None) -> AbstractCouplings:

@@ -63,8 +63,9 @@ def edwards_anderson(
     draws = {"bimodal": jax.random.rademacher, "gaussian": jax.random.normal}
     if disorder not in draws:
         raise ArgumentError(f'edwards_anderson knows disorder="bimodal" and "gaussian", got {disorder!r}.')
-    coupling = draws[disorder](key, (len(shape), *shape), jnp.result_type(float))
-    return Ising(LatticeCouplings(shape, coupling, boundary=boundary), field=field)
+    drawn = draws[disorder](key, (len(shape), *shape), jnp.result_type(float))
+    coupling, signs = (1.0, drawn) if disorder == "bimodal" else (drawn, None)
+    return Ising(LatticeCouplings(shape, coupling, signs=signs, boundary=boundary), field=field)
 
 
 def curie_weiss(num_sites: int, *, coupling: ArrayLike = 1.0, field: ArrayLike = 0.0) -> Ising:

@@ -91,7 +91,7 @@ def _(energy: Ising) -> UniformLattice | None:
         return None
     if couplings.coupling.ndim or energy.field.ndim:
         return None
-    return UniformLattice(couplings.coupling, energy.field, couplings.shape)
+    return UniformLattice(couplings.coupling, energy.field, couplings.shape, couplings.negative)
 
 
 @bonds.register
