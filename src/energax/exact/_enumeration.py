@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from energax._errors import ArgumentError, NotTractable, Unreliable
 from energax._typing import Configuration, PRNGKey
 from energax.energies import AbstractEnergy, Marginal, exact_draw, log_normalizer, marginal
+from energax.exact._elimination import narrow_log_z
 from energax.exact._evaluate import in_precision, to_float64
 from energax.exact._grid import grid
 from energax.exact._points import num_coordinates
@@ -32,7 +33,8 @@ def log_z(energy: AbstractEnergy, *, max_states: int = 2**25, dtype: DTypeLike |
 
     A closed form is taken where one is known (`energies.log_normalizer`). Discrete energies are enumerated over what
     is left when the largest block of conditionally independent sites is summed in closed form: over the visible or
-    the hidden units of a restricted Boltzmann machine, whichever are fewer; over one colour of a lattice. Continuous
+    the hidden units of a restricted Boltzmann machine, whichever are fewer; over one colour of a lattice. Narrow
+    graphs of pairs (long strips, trees) are summed site by site instead, as in `eliminate`. Continuous
     energies with one or two coordinates go to `quadrature_log_z`.
 
     Exactness: up to the rounding of the energy itself; sums are float64. Quadrature: to 1e-4 or better, else refused.
@@ -64,6 +66,9 @@ def log_z(energy: AbstractEnergy, *, max_states: int = 2**25, dtype: DTypeLike |
         small = cheapest(precise)
         if not small.space.is_discrete:
             return _log_z_by_quadrature(small)
+        narrow = narrow_log_z(precise, num_terms(small) * num_states(small.space))
+        if narrow is not None:
+            return narrow
         _require_tractable(small.space, max_states, energy, num_terms(small))
         return _log_sum(values for values, _ in _sweep(small, None))
 
