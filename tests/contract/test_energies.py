@@ -90,6 +90,7 @@ PLAIN = {
     "Potts": lambda: Potts((2, 3), 3, coupling=0.6, field=np.sin(np.arange(18.0)).reshape(2, 3, 3)),
     "RBM": rbm,
     "BoltzmannMachine": lambda: machine(3),
+    "GaussianRBM": lambda: references.asymmetric_gaussian_rbm().energy,
     "DoubleWell": lambda: energies.DoubleWell(2, barrier=2.0, tilt=0.5),
     "function on a box": lambda: references.tilted_box().energy,
     "function of categories": lambda: references.skewed_categorical().energy,

@@ -80,6 +80,7 @@ TABLE = {
     "metropolis-categorical": (Metropolis(), references.skewed_categorical),
     "block-gibbs-ising": (BlockGibbs(), references.asymmetric_ising),
     "block-gibbs-rbm": (BlockGibbs(), references.asymmetric_rbm),
+    "block-gibbs-gaussian-rbm": (BlockGibbs(), references.asymmetric_gaussian_rbm),
     "cycle-parts": (
         Cycle((OnPart(RandomWalk(0.8), "place"), OnPart(HeatBath("random"), "spin"))),
         references.spins_and_normals,

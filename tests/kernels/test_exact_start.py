@@ -45,6 +45,7 @@ REFERENCES = {
     "ising": references.asymmetric_ising,
     "categorical": references.skewed_categorical,
     "spins and normals": references.spins_and_normals,
+    "gaussian rbm": references.asymmetric_gaussian_rbm,
 }
 KERNELS = {
     "rwm": (RandomWalk(0.8), ("mixture", "well", "box", "angle")),
@@ -65,7 +66,7 @@ KERNELS = {
     "dmala-gradient": (DMALA(0.5, "gradient"), ("rbm",)),
     "metropolis": (Metropolis(), ("categorical",)),
     "metropolis-blocks": (Metropolis("blocks"), ("ising", "rbm")),
-    "block-gibbs": (BlockGibbs(), ("rbm", "ising")),
+    "block-gibbs": (BlockGibbs(), ("rbm", "ising", "gaussian rbm")),
     "parts": (Cycle((OnPart(MALA(0.3), "place"), OnPart(HeatBath(), "spin"))), ("spins and normals",)),
     "cycle": (Cycle((BlockGibbs(), Repeat(HeatBath("random"), 2))), ("rbm",)),
     "mixture": (Mixture((MALA(0.25), RandomWalk(1.5)), (0.7, 0.3)), ("well",)),

@@ -19,6 +19,7 @@ from energax.energies import (
     blocks,
     conditional_logits,
     conditional_logits_at,
+    conditional_normals,
     exact_draw,
     latent,
     log_normalizer,
@@ -27,7 +28,7 @@ from energax.energies import (
 )
 from energax.spaces import Box, Euclidean, Spins
 from energax.testing import check_energy
-from energax.testing.references import asymmetric_rbm
+from energax.testing.references import asymmetric_gaussian_rbm, asymmetric_rbm
 
 FIELD = np.linspace(-0.4, 0.7, 9).reshape(3, 3)
 
@@ -206,6 +207,36 @@ def spins_with_logits_of_bits():
     return HalfTheGap(GraphCouplings([(0, 1), (1, 2)], jnp.array([0.5, 0.7])), units="spins")
 
 
+def normal_laws_without_the_mean_of_the_data():
+    mutant = mutant_of("NoMean")
+    blocks.register(mutant, lambda e: blocks(e.inner))
+    latent.register(mutant, lambda e: latent(e.inner))
+
+    def law(e, x, part=None):
+        right = conditional_normals(e.inner, x, part)
+        return right._replace(linear=right.linear - right.precision * e.inner.visible_bias)
+
+    conditional_normals.register(mutant, law)
+    return mutant(asymmetric_gaussian_rbm().energy)
+
+
+def coordinates_that_are_not_independent():
+    class Sheared(AbstractEnergy):
+        inner: energies.GaussianRBM
+        shear: jax.Array
+
+        @property
+        def space(self):
+            return self.inner.space
+
+        def __call__(self, x):
+            return self.inner(x) + self.shear * x["visible"][0] * x["visible"][1]
+
+    blocks.register(Sheared, lambda e: blocks(e.inner))
+    latent.register(Sheared, lambda e: latent(e.inner))
+    return Sheared(asymmetric_gaussian_rbm().energy, jnp.asarray(0.3, float))
+
+
 def score_with_the_sign_of_the_gradient():
     mutant = mutant_of("ScoreSign")
     value_and_score.register(mutant, lambda e, x: (value_and_score(e.inner, x)[0], -value_and_score(e.inner, x)[1]))
@@ -370,6 +401,8 @@ MUTANTS = [
     (hidden_units_that_are_not_independent, "blocks_independent", "'hidden'"),
     (coupled_hidden_units_drawn_at_once, "blocks_independent", "'hidden'"),
     (spins_with_logits_of_bits, "conditional_logits", "single-site energies"),
+    (normal_laws_without_the_mean_of_the_data, "conditional_normals", "independent normal coordinates"),
+    (coordinates_that_are_not_independent, "conditional_normals", "independent normal coordinates"),
     (lattice_of_another_field, "uniform_lattice", "with the numbers of"),
     (score_with_the_sign_of_the_gradient, "score", "minus the gradient"),
     (score_that_forgets_to_fold, "score", "folded point"),

@@ -228,6 +228,23 @@ class ColdVisible(BlockGibbs):
         return {n: eqx.tree_at(lambda p: p.logits, p, p.logits * (2 if n == "visible" else 1)) for n, p in laws.items()}
 
 
+def _natural(law):
+    return law.precision, law.linear
+
+
+def _squared(law):
+    """The law with the same means whose standard deviations are the variances of this one."""
+    return law.precision**2, law.linear * law.precision
+
+
+class VarianceForScale(BlockGibbs):
+    """Real visible units are drawn with their variances for standard deviations."""
+
+    def proposals(self, energy, whole, block):
+        laws = BlockGibbs().proposals(energy, whole, block)
+        return {n: eqx.tree_at(_natural, law, _squared(law)) if n == "visible" else law for n, law in laws.items()}
+
+
 class KeepsStaleCaches(Cycle):
     """The second kernel begins where the first one ended, with the energy and score of where it was itself."""
 
@@ -369,6 +386,7 @@ WRONG_LAW = [
     (AllColoursAtOnce(), references.asymmetric_ising, exact_start),
     (ColdVisible(), references.asymmetric_rbm, matrix),
     (ColdVisible(), references.asymmetric_rbm, exact_start),
+    (VarianceForScale(), references.asymmetric_gaussian_rbm, exact_start),
     (KeepsStaleCaches(PARTS), references.spins_and_normals, exact_start),
 ]
 

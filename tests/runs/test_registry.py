@@ -21,6 +21,7 @@ def rows() -> dict[str, Data]:
     pictures = rng.integers(0, 256, (12, 4, 4)).astype(np.uint8)
     return {
         "rbm": sets.from_array(pictures, binarize="threshold"),
+        "gaussian-rbm": sets.from_array(rng.normal(size=(12, 3))),
         "mlp": sets.from_array(rng.normal(size=(12, 3))),
         "conv": sets.from_array(pictures, flatten=False),
     }
@@ -36,6 +37,18 @@ def test_models(name: str, rows: dict[str, Data]) -> None:
 def test_parameters_are_counted(rows: dict[str, Data]) -> None:
     """16 visible and 5 hidden units: weights and both biases."""
     assert runs.num_parameters(runs.build_energy({"name": "rbm", "hidden": 5}, rows["rbm"], key=KEY)) == 16 * 5 + 16 + 5
+
+
+def test_a_gaussian_rbm_begins_at_the_moments_of_the_data(rows: dict[str, Data]) -> None:
+    train = rows["gaussian-rbm"].train.array()
+    for variance in ("learned", "fixed"):
+        config = {"name": "gaussian-rbm", "hidden": 5, "variance": variance}
+        machine = runs.build_energy(config, rows["gaussian-rbm"], key=KEY)
+        np.testing.assert_allclose(machine.visible_bias, train.mean(0), atol=1e-6)
+        np.testing.assert_allclose(machine.variance, train.var(0), rtol=1e-5)
+        assert machine.learn_variance == (variance == "learned")
+    with pytest.raises(ArgumentError, match='--variance "learned" and "fixed", got \'both\''):
+        runs.build_energy({"name": "gaussian-rbm", "variance": "both"}, rows["gaussian-rbm"], key=KEY)
 
 
 @pytest.mark.parametrize("name", sorted(runs.KERNELS))

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from energax._errors import ArgumentError
 from energax._typing import PRNGKey, Scalar
 from energax.densities._base import AbstractDensity
+from energax.energies import FREE, Block, Normals, blocks, conditional_normals
 from energax.spaces import Euclidean
 
 
@@ -67,6 +68,19 @@ class Gaussian(AbstractDensity):
     def draw(self, *, key: PRNGKey) -> Float[Array, " d"]:
         noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)
         return self.mean + (self.cholesky @ noise if self.cholesky.ndim == 2 else self.cholesky * noise)
+
+
+@blocks.register
+def _(density: Gaussian) -> tuple[Block, ...]:
+    return FREE if density.cholesky.ndim == 1 else ()
+
+
+@conditional_normals.register
+def _(density: Gaussian, x: Float[Array, " d"], part: str | None = None) -> Normals:
+    """Of a diagonal covariance; with another one the coordinates are no block."""
+    del x, part
+    precision = 1 / density.cholesky**2
+    return Normals(precision, precision * density.mean)
 
 
 class GaussianMixture(AbstractDensity):

@@ -9,15 +9,18 @@ from energax.energies._bonds import Bonds as Bonds
 from energax.energies._bonds import bonds as bonds
 from energax.energies._capabilities import Block as Block
 from energax.energies._capabilities import Latent as Latent
+from energax.energies._capabilities import Normals as Normals
 from energax.energies._capabilities import UniformLattice as UniformLattice
 from energax.energies._capabilities import blocks as blocks
 from energax.energies._capabilities import capabilities as capabilities
 from energax.energies._capabilities import complete as complete
 from energax.energies._capabilities import conditional_logits as conditional_logits
 from energax.energies._capabilities import conditional_logits_at as conditional_logits_at
+from energax.energies._capabilities import conditional_normals as conditional_normals
 from energax.energies._capabilities import exact_draw as exact_draw
 from energax.energies._capabilities import flip_deltas as flip_deltas
 from energax.energies._capabilities import is_confined as is_confined
+from energax.energies._capabilities import is_factorised as is_factorised
 from energax.energies._capabilities import latent as latent
 from energax.energies._capabilities import log_normalizer as log_normalizer
 from energax.energies._capabilities import observed as observed
@@ -61,6 +64,7 @@ from energax.energies.lattice._phi4 import Phi4 as Phi4
 from energax.energies.lattice._potts import Potts as Potts
 from energax.energies.lattice._rotors import XY as XY
 from energax.energies.machines._boltzmann import BoltzmannMachine as BoltzmannMachine
+from energax.energies.machines._gaussian_rbm import GaussianRBM as GaussianRBM
 from energax.energies.machines._rbm import RBM as RBM
 from energax.energies.neural._confinement import Confinement as Confinement
 from energax.energies.neural._conv import ConvNet as ConvNet
@@ -88,6 +92,7 @@ __all__ = [
     "DoubleWell",
     "DoubleWellCluster",
     "FunctionEnergy",
+    "GaussianRBM",
     "Given",
     "Graph",
     "GraphCouplings",
@@ -101,6 +106,7 @@ __all__ = [
     "Marginal",
     "ModuleEnergy",
     "MuellerBrown",
+    "Normals",
     "PatternCouplings",
     "Phi4",
     "Posterior",
@@ -114,6 +120,7 @@ __all__ = [
     "complete",
     "conditional_logits",
     "conditional_logits_at",
+    "conditional_normals",
     "curie_weiss",
     "default_confinement",
     "edwards_anderson",
@@ -123,6 +130,7 @@ __all__ = [
     "given_others",
     "hopfield",
     "is_confined",
+    "is_factorised",
     "latent",
     "log_normalizer",
     "marginal",

@@ -25,6 +25,9 @@ from energax.spaces import AbstractDiscreteSpace, AbstractSpace, AbstractTwoValu
 class Block(eqx.Module):
     """Sites that are conditionally independent given all the others.
 
+    The coordinates of a continuous part are a block if each of them is normal given all the others and they are
+    independent of each other: E is a quadratic function of them without products (`conditional_normals`).
+
     Attributes:
         parts: Names of the parts of a `Product` space that hold the sites, sorted; None for a plain space, or for
             all parts.
@@ -52,6 +55,18 @@ class UniformLattice(eqx.Module):
     field: Scalar
     shape: tuple[int, ...] = eqx.field(static=True)
     negative: Bool[Array, "..."] | None = None
+
+
+class Normals(NamedTuple):
+    """Independent normal laws in natural parameters, E = Σ_i ½ p_i x_i² − l_i x_i + constant: N(l_i/p_i, 1/p_i).
+
+    Attributes:
+        precision: p, shape of the part.
+        linear: l, shape of the part.
+    """
+
+    precision: Float[Array, "..."]
+    linear: Float[Array, "..."]
 
 
 class Latent(NamedTuple):
@@ -112,6 +127,26 @@ def conditional_logits_at(energy: AbstractEnergy, x: Array, site: Array) -> Floa
     return logits_from_energies(space, jax.vmap(energy_at)(jnp.asarray(space.values)))
 
 
+@functools.singledispatch
+def conditional_normals(energy: AbstractEnergy, x: Configuration, part: str | None = None) -> Normals:
+    """The law of the coordinates of a continuous block (see `Block`) given everything else, at the configuration.
+
+    The fallback takes precisions from the second derivative along (1, ..., 1), two derivatives of the energy.
+
+    Args:
+        energy: An energy with a continuous block.
+        x: One configuration.
+        part: Which part of a product space.
+    """
+
+    def energy_at(y: Array) -> Scalar:
+        return energy(y if part is None else {**x, part: y})
+
+    here = x if part is None else x[part]
+    slope, precision = jax.jvp(jax.grad(energy_at), (here,), (jnp.ones_like(here),))
+    return Normals(precision, precision * here - slope)
+
+
 def flip_deltas(energy: AbstractEnergy, x: Array) -> Float[Array, "..."]:
     """ΔE_i = E(x with site i flipped) − E(x) for every site of a two-valued space."""
     space = discrete_part(energy, None)
@@ -129,6 +164,13 @@ def blocks(energy: AbstractEnergy) -> tuple[Block, ...]:
     """
     del energy
     return ()
+
+
+@functools.singledispatch
+def is_factorised(energy: AbstractEnergy, parts: tuple[str, ...] | None) -> bool:
+    """Whether all sites of the named parts (None: of a plain space) are known to be one block."""
+    whole = [block for block in blocks(energy) if block.mask is None]
+    return any(b.parts is None or (parts is not None and set(parts) <= set(b.parts)) for b in whole)
 
 
 @functools.singledispatch

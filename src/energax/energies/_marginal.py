@@ -17,13 +17,15 @@ from energax.energies._capabilities import (
     Block,
     blocks,
     conditional_logits,
+    conditional_normals,
     discrete_part,
     exact_draw,
     is_confined,
+    is_factorised,
     latent,
     log_normalizer,
 )
-from energax.spaces import AbstractDiscreteSpace, AbstractSpace, Product
+from energax.spaces import AbstractArraySpace, AbstractDiscreteSpace, AbstractSpace, Product
 
 _MOST_TERMS = 2**12
 """The most terms of a sum that is part of one energy."""
@@ -35,14 +37,14 @@ class Marginal(AbstractEnergy):
     If the hidden parts are one block of conditionally independent discrete units, then with the logits l_j(v) of unit j
     against its first value and h⁰ all units at their first value, F(v) = E(v, h⁰) − Σ_j log Σ_value exp(l_j,value(v)).
     Otherwise the largest block among them is summed in this way, and the other units by going through their
-    configurations, at most 4096 of them.
+    configurations, at most 4096 of them. A continuous block is integrated out as what it is, normal.
 
     Args:
         energy: The joint energy E(v, h).
         keep: The part that stays; by default the observed one.
 
     Raises:
-        NotTractable: A part that is summed out is not discrete, or the sum has too many terms.
+        NotTractable: A continuous part that is to be integrated out is no block, or the sum has too many terms.
     """
 
     energy: AbstractEnergy
@@ -59,7 +61,7 @@ class Marginal(AbstractEnergy):
         if self.keep not in self._parts or not self.num_terms <= _MOST_TERMS:
             raise NotTractable(
                 f"The sum over {self.summed} of {type(self.energy).__name__} has no closed form: it must be one block "
-                f"of conditionally independent discrete units, or leave at most {_MOST_TERMS} configurations beside it."
+                f"of conditionally independent units, or leave at most {_MOST_TERMS} configurations beside it."
             )
 
     @property
@@ -79,18 +81,17 @@ class Marginal(AbstractEnergy):
     @property
     def num_terms(self) -> float:
         """Number of evaluations of E behind one of F."""
-        if not all(isinstance(self._parts[name], AbstractDiscreteSpace) for name in self.summed):
-            return math.inf
         return _num_terms(self._spaces, self._closed)
 
     @property
-    def _spaces(self) -> dict[str, AbstractDiscreteSpace]:
-        return {name: discrete_part(self.energy, name) for name in self.summed}
+    def _spaces(self) -> dict[str, AbstractArraySpace]:
+        return {name: space for name in self.summed if isinstance(space := self._parts[name], AbstractArraySpace)}
 
     @property
     def _closed(self) -> dict[str, Bool[np.ndarray, "..."]]:
         """Which sites of each part are summed in closed form: those of the block that leaves the fewest terms."""
-        found = [{name: np.zeros(space.shape, bool) for name, space in self._spaces.items()}]
+        all_of_them = is_factorised(self.energy, self.summed)
+        found = [{name: np.full(space.shape, all_of_them) for name, space in self._spaces.items()}]
         for block in blocks(self.energy):
             parts = tuple(self._parts) if block.parts is None else block.parts
             if block.mask is None or self.keep not in parts:
@@ -99,34 +100,49 @@ class Marginal(AbstractEnergy):
 
     def __call__(self, x: Configuration) -> Scalar:
         spaces, closed = self._spaces, self._closed
-        values = [space.values for name, space in spaces.items() for _ in range(int((~closed[name]).sum()))]
+        sizes = {name: int((~closed[name]).sum()) for name in spaces}
+        values = [discrete_part(self.energy, name).values for name in spaces for _ in range(sizes[name])]
         if not values:
-            return self._term(x, [], closed)
+            return self._term(x, {}, closed)
         terms = np.stack([grid.reshape(-1) for grid in np.meshgrid(*values, indexing="ij")], axis=1)
-        stops = np.cumsum([int((~closed[name]).sum()) for name in spaces])[:-1]
-        rows = [jnp.asarray(columns) for columns in np.split(terms, stops, axis=1)]
-        return -jax.nn.logsumexp(-jax.vmap(lambda *row: self._term(x, row, closed))(*rows))
+        columns = np.split(terms, np.cumsum(list(sizes.values()))[:-1], axis=1)
+        rows = {name: jnp.asarray(column) for name, column in zip(spaces, columns, strict=True)}
+        return -jax.nn.logsumexp(-jax.vmap(lambda row: self._term(x, row, closed))(rows))
 
-    def _term(self, x: Configuration, others: tuple[Array, ...] | list[Array], closed: dict[str, np.ndarray]) -> Scalar:
+    def _term(self, x: Configuration, others: dict[str, Array], closed: dict[str, Bool[np.ndarray, "..."]]) -> Scalar:
         """−log of the sum over the sites in `closed`, the other sites of each part at the given values."""
         whole = {self.keep: x}
-        for index, (name, space) in enumerate(self._spaces.items()):
-            first = jnp.full(space.num_sites, space.values[0], space.struct.dtype)
+        for name, space in self._spaces.items():
+            start = space.values[0] if isinstance(space, AbstractDiscreteSpace) else 0.0
+            flat = jnp.full(space.num_sites, start, space.struct.dtype)
             if others:
-                first = first.at[np.flatnonzero(~closed[name])].set(others[index].astype(first.dtype))
-            whole[name] = first.reshape(space.shape)
+                flat = flat.at[np.flatnonzero(~closed[name])].set(others[name].astype(flat.dtype))
+            whole[name] = flat.reshape(space.shape)
         value = self.energy(whole)
         for name, space in self._spaces.items():
-            logs = space.log_partition(conditional_logits(self.energy, whole, name))
+            logs = _site_sums(self.energy, space, whole, name)
             value = value - jnp.sum(logs if closed[name].all() else jnp.where(closed[name], logs, 0))
         return value
 
 
-def _num_terms(spaces: dict[str, AbstractDiscreteSpace], closed: dict[str, Bool[np.ndarray, "..."]]) -> int:
-    return math.prod(len(space.values) ** int((~closed[name]).sum()) for name, space in spaces.items())
+def _site_sums(energy: AbstractEnergy, space: AbstractArraySpace, whole: Configuration, name: str) -> Array:
+    """Log of the sum over each site of a part, all others held, relative to the configuration `whole` is in."""
+    if isinstance(space, AbstractDiscreteSpace):
+        return space.log_partition(conditional_logits(energy, whole, name))
+    precision, linear = conditional_normals(energy, whole, name)
+    return 0.5 * (jnp.log(2 * jnp.pi / precision) + linear**2 / precision)
 
 
-def _sites(space: AbstractDiscreteSpace, name: str, block: Block) -> Bool[np.ndarray, "..."]:
+def _num_terms(spaces: dict[str, AbstractArraySpace], closed: dict[str, Bool[np.ndarray, "..."]]) -> float:
+    left = {name: int((~closed[name]).sum()) for name in spaces}
+    counts = [
+        len(space.values) ** left[name] if isinstance(space, AbstractDiscreteSpace) else math.inf if left[name] else 1
+        for name, space in spaces.items()
+    ]
+    return math.prod(counts)
+
+
+def _sites(space: AbstractArraySpace, name: str, block: Block) -> Bool[np.ndarray, "..."]:
     """Which sites of a part belong to a block."""
     inside = block.parts is None or name in block.parts
     return np.asarray(block.mask) if inside and block.mask is not None else np.full(space.shape, inside)

@@ -16,10 +16,13 @@ from energax.energies._base import AbstractConditionalEnergy, AbstractEnergy
 from energax.energies._capabilities import (
     Block,
     Latent,
+    Normals,
     blocks,
     conditional_logits,
     conditional_logits_at,
+    conditional_normals,
     is_confined,
+    is_factorised,
     latent,
     observed_space,
     value_and_score,
@@ -103,6 +106,20 @@ def _(energy: Clamped, x: Configuration, part: str | None = None) -> Float[Array
 @conditional_logits_at.register
 def _(energy: Clamped, x: Array, site: Array) -> Float[Array, "..."]:
     return conditional_logits_at(energy.energy, energy.assemble(x), energy.free[site])
+
+
+@conditional_normals.register
+def _(energy: Clamped, x: Configuration, part: str | None = None) -> Normals:
+    normals = conditional_normals(energy.energy, energy.whole(x), part)
+    names = latent(energy.energy)
+    if part is not None and names is not None and part != names.observed:
+        return normals
+    return Normals(*(leaf.reshape(-1)[energy.free] for leaf in normals))
+
+
+@is_factorised.register
+def _(energy: Clamped, parts: tuple[str, ...] | None) -> bool:
+    return is_factorised(energy.energy, parts)
 
 
 @blocks.register

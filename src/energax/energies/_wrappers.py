@@ -20,13 +20,16 @@ from energax.energies._bonds import Bonds, bonds
 from energax.energies._capabilities import (
     Block,
     Latent,
+    Normals,
     UniformLattice,
     blocks,
     conditional_logits,
     conditional_logits_at,
+    conditional_normals,
     discrete_part,
     exact_draw,
     is_confined,
+    is_factorised,
     latent,
     log_normalizer,
     observed_space,
@@ -244,6 +247,14 @@ def _combined_logits_at(energy: AbstractEnergy, x: Array, site: Array) -> Float[
     return _combine(energy, [conditional_logits_at(term, x, site) for term in _terms(energy)])
 
 
+def _combined_normals(energy: AbstractEnergy, x: Configuration, part: str | None = None) -> Normals:
+    return _combine(energy, [conditional_normals(term, x, part) for term in _terms(energy)])
+
+
+def _combined_is_factorised(energy: AbstractEnergy, parts: tuple[str, ...] | None) -> bool:
+    return all(is_factorised(term, parts) for term in _terms(energy))
+
+
 def _combined_blocks(energy: AbstractEnergy) -> tuple[Block, ...]:
     known = [b for b in (blocks(term) for term in _terms(energy)) if b != FREE]
     if not known:
@@ -308,6 +319,8 @@ for _combination in (Tempered, Sum, Interpolated):
     value_and_score.register(_combination, _combined_value_and_score)
     conditional_logits.register(_combination, _combined_logits)
     conditional_logits_at.register(_combination, _combined_logits_at)
+    conditional_normals.register(_combination, _combined_normals)
+    is_factorised.register(_combination, _combined_is_factorised)
     blocks.register(_combination, _combined_blocks)
     latent.register(_combination, _combined_latent)
     bonds.register(_combination, _combined_bonds)
@@ -323,6 +336,21 @@ def _(energy: Lifted, x: Configuration, part: str | None = None) -> Float[Array,
         return jnp.zeros(space.logits_shape)
     own = {outer: inner for inner, outer in energy.names}
     return conditional_logits(energy.energy, energy.inner(x), own.get(part))
+
+
+@conditional_normals.register
+def _(energy: Lifted, x: Configuration, part: str | None = None) -> Normals:
+    # An added part has a finite volume, so that none is normal.
+    own = {outer: inner for inner, outer in energy.names}
+    return conditional_normals(energy.energy, energy.inner(x), None if part is None else own.get(part))
+
+
+@is_factorised.register
+def _(energy: Lifted, parts: tuple[str, ...] | None) -> bool:
+    assert parts is not None
+    rest = tuple(part for part in parts if part not in energy.added)
+    own = {outer: inner for inner, outer in energy.names}
+    return not rest or is_factorised(energy.energy, tuple(own[part] for part in rest) if energy.names else None)
 
 
 @blocks.register

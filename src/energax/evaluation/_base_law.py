@@ -11,6 +11,7 @@ import numpy as np
 from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities import AbstractDensity, Gaussian, IndependentSites, Uniform
+from energax.energies import Block, Normals, blocks, conditional_normals
 from energax.spaces import AbstractDiscreteSpace, AbstractSpace, Euclidean
 
 _MAX_FULL = 64
@@ -35,7 +36,18 @@ class ShapedGaussian(AbstractDensity):
         return self.inner.draw(key=key).reshape(self.space.shape)
 
 
-def fit_base(space: AbstractSpace, rows: Any, *, local: bool = False) -> AbstractDensity:
+@blocks.register
+def _(density: ShapedGaussian) -> tuple[Block, ...]:
+    return blocks(density.inner)
+
+
+@conditional_normals.register
+def _(density: ShapedGaussian, x: Configuration, part: str | None = None) -> Normals:
+    law = conditional_normals(density.inner, x.reshape(-1), part)
+    return Normals(*(leaf.reshape(density.space.shape) for leaf in law))
+
+
+def fit_base(space: AbstractSpace, rows: Any, *, local: bool = False, independent: bool = False) -> AbstractDensity:
     """The base law on `space` fitted to rows.
 
     Discrete sites: independent with the frequencies of the rows, every value counted one per cent of the rows more, so
@@ -46,6 +58,7 @@ def fit_base(space: AbstractSpace, rows: Any, *, local: bool = False) -> Abstrac
         space: The observed space of the model.
         rows: Configurations with a leading axis.
         local: The rows come from one region that the law shall not leave: half a count and 1.1 standard deviations.
+        independent: A normal law without correlations, which leaves a machine its blocks on the way from the base.
 
     Raises:
         ArgumentError: The space is unbounded and not Euclidean.
@@ -53,7 +66,7 @@ def fit_base(space: AbstractSpace, rows: Any, *, local: bool = False) -> Abstrac
     if isinstance(space, AbstractDiscreteSpace):
         return _fit_sites(space, np.asarray(rows), 0.5 if local else max(1.0, 0.01 * len(rows)))
     if isinstance(space, Euclidean):
-        return _fit_normal(space, np.asarray(rows, np.float64), 1.1 if local else 1.25)
+        return _fit_normal(space, np.asarray(rows, np.float64), 1.1 if local else 1.25, independent)
     return default_base(space)
 
 
@@ -82,13 +95,13 @@ def _fit_sites(space: AbstractDiscreteSpace, rows: np.ndarray, extra: float) -> 
     return IndependentSites(space, jnp.asarray(logits.reshape(space.logits_shape), jnp.result_type(float)))
 
 
-def _fit_normal(space: Euclidean, rows: np.ndarray, widening: float) -> ShapedGaussian:
+def _fit_normal(space: Euclidean, rows: np.ndarray, widening: float, independent: bool) -> ShapedGaussian:
     flat = rows.reshape(len(rows), -1)
     dim = flat.shape[1]
     scale = flat.std(0)
     # A column that never varies says nothing about the width of the model there.
     scale = np.where(scale > 1e-3 * max(float(scale.max()), 1e-12), scale, max(float(scale.max()), 1e-6))
-    if 1 < dim <= _MAX_FULL and len(rows) > 10 * dim:
+    if not independent and 1 < dim <= _MAX_FULL and len(rows) > 10 * dim:
         covariance = np.cov(flat.T) + 1e-2 * np.diag(scale**2)
     else:
         covariance = scale**2

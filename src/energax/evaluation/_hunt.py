@@ -146,7 +146,7 @@ def _dispersed_starts(base: AbstractDensity, num: int, *, key: PRNGKey) -> Confi
 @eqx.filter_jit
 def _descend(energy: AbstractEnergy, x: Configuration, num_steps: int) -> tuple[Configuration, Array]:
     free = marginal(energy)
-    fold = energy.space.fold
+    fold = free.space.fold
     scale = jnp.mean(jnp.stack([jnp.std(leaf) for leaf in jax.tree.leaves(x)]))
     optimizer = optax.adam(optax.linear_schedule(1.0, 0.02, num_steps))
 

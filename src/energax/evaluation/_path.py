@@ -115,16 +115,18 @@ def _plain(
 ) -> tuple[AbstractDensity, AbstractPath, Pilot, str]:
     """A base without modes, its path and pilot, and what it is."""
     space, keys = observed_space(energy), jax.random.split(key)
+    by_blocks = "blocks" in kernel.needs
     if base is not None:
         name = f"{type(base).__name__} (given)"
     elif rows is not None:
-        base, name = fit_base(space, rows), "fitted to the data"
+        base, name = fit_base(space, rows, independent=by_blocks), "fitted to the data"
     else:
         plain = default_base(space)
         pilot = run_pilot(Geometric(plain, energy), kernel, key=keys[0])
         tell(pilot.num_transitions)
         # What a short run along the plain path found of the model is a better start than knowing nothing.
-        base, name = fit_base(space, jax.tree.map(lambda leaf: leaf[-1], pilot.x)), "fitted to the model"
+        found = jax.tree.map(lambda leaf: leaf[-1], pilot.x)
+        base, name = fit_base(space, found, independent=by_blocks), "fitted to the model"
     if not name.endswith("(given)"):
         name = f"{type(base).__name__} {name}"
     path = Geometric(base, energy)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from energax._errors import ArgumentError, NotTractable, Unreliable
 from energax._typing import Configuration, PRNGKey
-from energax.energies import AbstractEnergy, Marginal, exact_draw, log_normalizer, marginal
+from energax.energies import AbstractEnergy, Marginal, exact_draw, log_normalizer, marginal, observed_space
 from energax.exact._elimination import narrow_log_z
 from energax.exact._evaluate import in_precision, to_float64
 from energax.exact._grid import grid
@@ -64,17 +64,28 @@ def log_z(energy: AbstractEnergy, *, max_states: int = 2**25, dtype: DTypeLike |
         except NotTractable:
             pass
         small = cheapest(precise)
-        if not small.space.is_discrete:
-            return _log_z_by_quadrature(small)
-        narrow = narrow_log_z(precise, num_terms(small) * num_states(small.space))
+        if not small.space.is_discrete or (_is_plane(precise) and _count(small) > max_states):
+            return _log_z_by_quadrature(precise)
+        narrow = narrow_log_z(precise, _count(small))
         if narrow is not None:
             return narrow
-        _require_tractable(small.space, max_states, energy, num_terms(small))
+        _require_tractable(_count(small), max_states, energy)
         return _log_sum(values for values, _ in _sweep(small, None))
 
 
+def _is_plane(energy: AbstractEnergy) -> bool:
+    """Whether the observed part has one or two continuous coordinates."""
+    space = observed_space(energy)
+    return not space.is_discrete and num_coordinates(space) <= 2
+
+
+def _count(reduced: AbstractEnergy) -> int:
+    """Number of evaluations of the energy before the reduction."""
+    return num_terms(reduced) * num_states(reduced.space)
+
+
 def _log_z_by_quadrature(energy: AbstractEnergy) -> float:
-    if num_coordinates(energy.space) > 2:
+    if not _is_plane(energy):
         raise NotTractable(
             f"log Z of {type(energy).__name__} on {energy.space} has no closed form here; quadrature works for one or "
             "two coordinates, enumeration for discrete spaces. Estimate it with `energax.evaluation.log_z`."
@@ -104,7 +115,7 @@ def log_probs(
     """
     with in_precision(energy, dtype) as precise:
         target = precise if joint else marginal(precise)
-        _require_tractable(target.space, min(max_states, MAX_STACKED), energy)
+        _require_tractable(num_states(target.space), min(max_states, MAX_STACKED), energy)
         minus = -np.concatenate([values for values, _ in _sweep(target, None)])
         top = _finite_top(minus)
         return states(target.space), minus - (top + math.log(np.exp(minus - top).sum()))
@@ -198,7 +209,7 @@ def expectation(
         target = precise if joint else marginal(precise)
         if not target.space.is_discrete:
             return continuous_expectation(target, fn)
-        _require_tractable(target.space, max_states, energy)
+        _require_tractable(num_states(target.space), max_states, energy)
         tops, masses, sums = [], [], []
         for values, outputs in _sweep(target, fn):
             top = max(float(np.max(-values)), -1e300)
@@ -280,8 +291,7 @@ def _finite_top(values: np.ndarray) -> float:
     return top
 
 
-def _require_tractable(space: Any, max_states: int, energy: AbstractEnergy, terms: int = 1) -> None:
-    count = terms * num_states(space)
+def _require_tractable(count: int, max_states: int, energy: AbstractEnergy) -> None:
     if count > max_states:
         raise NotTractable(
             f"Enumerating {type(energy).__name__} needs {describe_count(count)} states, more than "

@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from energax._errors import ArgumentError
-from energax.energies import AbstractEnergy
+from energax.energies import AbstractEnergy, marginal
 from energax.exact._box import Bounds, as_bounds, box_of, checked_bounds
 from energax.exact._evaluate import in_precision
 from energax.exact._points import energies_at, mesh, midpoints
@@ -89,7 +89,7 @@ def grid(
     Raises:
         NotTractable: As in `quadrature_log_z`.
     """
-    with in_precision(energy, dtype) as precise:
+    with in_precision(marginal(energy), dtype) as precise:
         box, periodic = box_of(precise, None) if bounds is None or log_z is None else (as_bounds(bounds), ())
         result = (
             Quadrature(log_z, 0.0, box, 0, converged=True) if log_z is not None else refine(precise, box, periodic)[0]

@@ -14,7 +14,7 @@ from jaxtyping import Array, PyTree
 
 from energax._errors import ArgumentError, NotTractable
 from energax._typing import Configuration
-from energax.energies import AbstractEnergy
+from energax.energies import AbstractEnergy, marginal
 from energax.exact._box import Bounds, box_of
 from energax.exact._evaluate import in_precision
 from energax.exact._points import apply_at, chunks, energies_at, is_single, mesh, num_coordinates, padded
@@ -63,7 +63,8 @@ def quadrature_log_z(
     Cost: 10^4 to `num_points` energy evaluations.
 
     Args:
-        energy: An energy on Euclidean space, a box, a torus, or a product of these with at most two coordinates.
+        energy: An energy on Euclidean space, a box, a torus, or a product of these with at most two coordinates;
+            or a latent energy whose observed part is one.
         bounds: (lower, upper) for each coordinate; then the integral is over that box.
         num_points: The most points of one rule.
         tolerance: Stop when doubling changes log Z by less; by default 1e-10 in float64 and 2e-6 in float32.
@@ -80,7 +81,7 @@ def quadrature_log_z(
         >>> round(exact.quadrature_log_z(energies.DoubleWell()).value, 5)
         0.67993
     """
-    with in_precision(energy, dtype) as precise:
+    with in_precision(marginal(energy), dtype) as precise:
         box, periodic = box_of(precise, bounds)
         return refine(precise, box, periodic, num_points, tolerance)[0]
 

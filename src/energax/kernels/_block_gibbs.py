@@ -17,6 +17,7 @@ from energax.energies import (
     blocks,
     complete,
     conditional_logits,
+    conditional_normals,
     observed,
     uniform_lattice,
 )
@@ -25,7 +26,7 @@ from energax.kernels._base import AbstractKernel, AbstractState, StepInfo
 from energax.kernels._heat_bath import are_laws
 from energax.kernels._metropolis import select
 from energax.kernels._multispin import PackedSpins, heat_bath_table, packed_sweep, packing, with_signs
-from energax.spaces import AbstractDiscreteSpace, Product
+from energax.spaces import AbstractDiscreteSpace, AbstractSpace, Product
 
 
 class BlockProposal(eqx.Module):
@@ -60,6 +61,33 @@ class BlockProposal(eqx.Module):
         return jnp.all(good | ~self.mask.reshape(*self.mask.shape, *[1] * (good.ndim - self.mask.ndim)))
 
 
+class NormalBlockProposal(eqx.Module):
+    """The conditional law of a continuous block given everything else: independent normal coordinates.
+
+    Attributes:
+        precision: p of each coordinate.
+        linear: l of each coordinate; the law is N(l/p, 1/p).
+    """
+
+    precision: Float[Array, "..."]
+    linear: Float[Array, "..."]
+
+    def draw(self, old: Array, *, key: PRNGKey) -> Array:
+        """The part after the update; `old` gives its dtype."""
+        noise = jax.random.normal(key, self.precision.shape, self.precision.dtype)
+        return (self.linear / self.precision + noise / jnp.sqrt(self.precision)).astype(old.dtype)
+
+    def log_prob(self, new: Array) -> Scalar:
+        """Log-density of the new coordinates."""
+        squares = self.precision * (new - self.linear / self.precision) ** 2
+        return 0.5 * jnp.sum(jnp.log(self.precision / (2 * jnp.pi)) - squares)
+
+    @property
+    def is_law(self) -> BoolScalar:
+        """Whether every coordinate has a normal law."""
+        return jnp.all((self.precision > 0) & jnp.isfinite(self.precision) & jnp.isfinite(self.linear))
+
+
 class BlockGibbsState(AbstractState):
     """The observed configuration and the hidden parts, None where there are none."""
 
@@ -71,7 +99,8 @@ class BlockGibbs(AbstractKernel):
     """Leaves exp(−E) invariant: every block of conditionally independent sites is drawn given all the others.
 
     For a restricted Boltzmann machine the hidden units given the visible ones, then the visible units given the
-    hidden ones; for a lattice with nearest neighbours one colour after the other.
+    hidden ones, whether these are bits or real numbers with normal conditional laws; for a lattice with nearest
+    neighbours one colour after the other.
 
     Exactness: invariant. One step updates every site once. A step that meets a site without a law (NaN) is rejected
     as a whole and counted. Periodic lattices of spins with one coupling, up to signs of the bonds, and one field
@@ -104,11 +133,15 @@ class BlockGibbs(AbstractKernel):
     def refresh(self, energy: AbstractEnergy, state: BlockState) -> BlockState:
         return refreshed(energy, state)
 
-    def proposals(self, energy: AbstractEnergy, whole: Configuration, block: Block) -> dict[str | None, BlockProposal]:
+    def proposals(
+        self, energy: AbstractEnergy, whole: Configuration, block: Block
+    ) -> dict[str | None, BlockProposal | NormalBlockProposal]:
         """The law of a block given everything else, by part (None: the whole of a plain space)."""
         mask = None if block.mask is None else jnp.asarray(block.mask)
         return {
             name: BlockProposal(space, conditional_logits(energy, whole, name), mask)
+            if isinstance(space, AbstractDiscreteSpace)
+            else NormalBlockProposal(*conditional_normals(energy, whole, name))
             for name, space in spaces_of(energy, block).items()
         }
 
@@ -179,16 +212,9 @@ def sweep_blocks(
     return select(is_finite, BlockGibbsState(observed(energy, whole), hidden), state), is_finite
 
 
-def spaces_of(energy: AbstractEnergy, block: Block) -> dict[str | None, AbstractDiscreteSpace]:
+def spaces_of(energy: AbstractEnergy, block: Block) -> dict[str | None, AbstractSpace]:
     """The spaces of the parts that a block's sites belong to."""
     if not isinstance(energy.space, Product):
-        assert isinstance(energy.space, AbstractDiscreteSpace)
         return {None: energy.space}
     parts = energy.space.parts
-    names = tuple(parts) if block.parts is None else block.parts
-    spaces: dict[str | None, AbstractDiscreteSpace] = {}
-    for name in names:
-        space = parts[name]
-        assert isinstance(space, AbstractDiscreteSpace)
-        spaces[name] = space
-    return spaces
+    return {name: parts[name] for name in (parts if block.parts is None else block.parts)}

@@ -137,7 +137,7 @@ class Metropolis(AbstractKernel):
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"blocks" if self.scan == "blocks" else "conditional_logits"})
+        return frozenset({"conditional_logits", *(("blocks",) if self.scan == "blocks" else ())})
 
     @property
     def uses_hidden(self) -> bool:
@@ -162,6 +162,7 @@ class Metropolis(AbstractKernel):
                 space, conditional_logits(energy, whole, name), whole if name is None else whole[name], mask
             )
             for name, space in spaces_of(energy, block).items()
+            if isinstance(space, AbstractDiscreteSpace)
         }
 
     def step(self, energy: AbstractEnergy, state: BlockState, *, key: PRNGKey) -> tuple[BlockState, StepInfo]:

@@ -26,6 +26,16 @@ class RBMConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class GaussianRBMConfig:
+    """Options of the restricted Boltzmann machine with real visible units."""
+
+    hidden: int = 128
+    """Number of hidden units."""
+    variance: str = "learned"
+    """"learned": a variance for each column, that of the data at first; "fixed": they stay those of the data."""
+
+
+@dataclasses.dataclass(frozen=True)
 class MLPConfig:
     """Options of the fully connected network."""
 
@@ -50,6 +60,25 @@ class ConvNetConfig:
 def _build_rbm(config: RBMConfig, data: Data, *, key: PRNGKey) -> energies.AbstractEnergy:
     mean = np.asarray(data.train.take(_first_rows(data))).reshape(-1, data.space.num_sites).mean(0)
     return energies.RBM(data.space.num_sites, config.hidden, visible_mean=jnp.asarray(mean), key=key)
+
+
+def _build_gaussian_rbm(config: GaussianRBMConfig, data: Data, *, key: PRNGKey) -> energies.AbstractEnergy:
+    if config.variance not in ("learned", "fixed"):
+        raise ArgumentError(f'gaussian-rbm knows --variance "learned" and "fixed", got {config.variance!r}.')
+    rows = np.asarray(data.train.take(_first_rows(data)), np.float64)
+    variance = rows.var(axis=0)
+    # A column that never varies would have a law without width.
+    variance = np.maximum(variance, 1e-2 * max(float(variance.mean()), 1e-6))
+    return energies.GaussianRBM(
+        rows.shape[1],
+        config.hidden,
+        scale=0.1,
+        visible_mean=jnp.asarray(rows.mean(axis=0), jnp.float32),
+        variance=jnp.asarray(variance, jnp.float32),
+        learn_variance=config.variance == "learned",
+        initial_scale=float(np.sqrt(variance.max())),
+        key=key,
+    )
 
 
 def _build_mlp(config: MLPConfig, data: Data, *, key: PRNGKey) -> energies.AbstractEnergy:
@@ -92,5 +121,13 @@ MODELS: dict[str, Entry[Any]] = {
         Entry("rbm", energies.RBM, RBMConfig, _build_rbm, "restricted Boltzmann machine", "binary"),
         Entry("mlp", energies.MLP, MLPConfig, _build_mlp, "fully connected network", "continuous"),
         Entry("conv", energies.ConvNet, ConvNetConfig, _build_conv, "convolutional network for images", "continuous"),
+        Entry(
+            "gaussian-rbm",
+            energies.GaussianRBM,
+            GaussianRBMConfig,
+            _build_gaussian_rbm,
+            "restricted Boltzmann machine with real visible units",
+            "continuous",
+        ),
     )
 }

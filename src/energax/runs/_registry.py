@@ -50,6 +50,11 @@ class Defaults:
 
 DEFAULTS: dict[str, Defaults] = {
     "rbm": Defaults({"name": "persistent-cd"}, {"name": "block-gibbs"}, TrainingConfig()),
+    "gaussian-rbm": Defaults(
+        {"name": "persistent-cd", "chain_steps": 5},
+        {"name": "block-gibbs"},
+        TrainingConfig(num_steps=4_000, learning_rate=1e-2),
+    ),
     "mlp": Defaults(
         {"name": "persistent-cd", "num_chains": 512, "chain_steps": 2},
         {"name": "hmc", "num_leapfrog": 5},

@@ -135,7 +135,8 @@ class Run:
     @functools.cached_property
     def base(self) -> AbstractDensity:
         """The density from which annealing starts."""
-        return fit_base(observed_space(self.energy), self.training_rows())
+        by_blocks = "blocks" in self.sampling_kernel.needs
+        return fit_base(observed_space(self.energy), self.training_rows(), independent=by_blocks)
 
     def training_rows(self, limit: int = 10_000) -> np.ndarray:
         """Training rows for fits and comparisons, evenly spaced if there are more than `limit`."""

@@ -11,6 +11,7 @@ from energax._errors import ArgumentError
 from energax._typing import PRNGKey
 from energax.energies import AbstractEnergy
 from energax.spaces import check_structure
+from energax.testing._clauses_blocks import BLOCKS
 from energax.testing._clauses_discrete import DISCRETE
 from energax.testing._clauses_energy import GENERAL
 from energax.testing._clauses_exact import EXACT
@@ -35,10 +36,10 @@ def check_energy(
 
     One number for one configuration; jit, vmap and a loop agree; one trace while parameters change; float32 stays
     float32 and float64 is computed as such; the score is the derivative; every fast path (`conditional_logits`,
-    `conditional_logits_at`, `flip_deltas`, `value_and_score`) equals its generic fallback; `blocks` are a partition
-    into conditionally independent sites; wrappers of it follow their formulas; the marginal of a small latent energy
-    and a closed-form log Z equal enumeration or quadrature; exact draws follow the energy; flattening and storing its
-    leaves changes no bit; parameters are leaves; calls are pure.
+    `conditional_logits_at`, `conditional_normals`, `flip_deltas`, `value_and_score`) equals its generic fallback;
+    `blocks` are a partition into conditionally independent sites; wrappers of it follow their formulas; the marginal of
+    a small latent energy and a closed-form log Z equal enumeration or quadrature; exact draws follow the energy;
+    flattening and storing its leaves changes no bit; parameters are leaves; calls are pure.
 
     Args:
         energy: The energy. Clauses that do not apply to it are skipped.
@@ -73,5 +74,5 @@ def check_energy(
         points = points_in(energy.space, num_points, key=point_key)
     check_structure(energy.space, points, name="points", batch_dims=1)
     case = EnergyCase(energy, points, case_key, tolerance, unused, tables)
-    table = [*GENERAL, *DISCRETE, *EXACT, *(WRAPPERS if wrappers else ())]
+    table = [*GENERAL, *DISCRETE, *BLOCKS, *EXACT, *(WRAPPERS if wrappers else ())]
     return run_clauses(energy, chosen(table, clauses), case)

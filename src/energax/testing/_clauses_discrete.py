@@ -1,4 +1,4 @@
-"""Clauses for discrete sites: conditional logits, flips, blocks."""
+"""Clauses for discrete sites: conditional logits, flips, independence within blocks."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from energax.energies import (
     conditional_logits,
     conditional_logits_at,
     flip_deltas,
-    latent,
     uniform_lattice,
 )
-from energax.spaces import AbstractDiscreteSpace, AbstractTwoValuedSpace, Product
+from energax.spaces import AbstractDiscreteSpace, AbstractTwoValuedSpace
+from energax.testing._clauses_blocks import block_masks
 from energax.testing._contract import Clause, array_parts, examined, require, require_close, rows
 from energax.testing._energy_case import EnergyCase
 
@@ -114,44 +114,6 @@ def _logit_dtypes(case: EnergyCase) -> bool:
     return True
 
 
-def _partition(case: EnergyCase) -> bool:
-    """Blocks are disjoint, cover all sites, and begin with hidden parts."""
-    found = blocks(case.energy)
-    if not found:
-        return False
-    cover = {name: np.zeros(space.shape, int) for name, space in discrete_parts(case.energy).items()}
-    for block in found:
-        for name, mask in _masks(case.energy, block).items():
-            cover[name] += mask
-    for name, times in cover.items():
-        where = "" if name is None else f" of part {name!r}"
-        require(times.min() >= 1, f"{int((times == 0).sum())} sites{where} are in no block of `blocks`.")
-        require(times.max() <= 1, f"{int((times > 1).sum())} sites{where} are in several blocks of `blocks`.")
-    names = latent(case.energy)
-    first = found[0].parts
-    require(
-        names is None or len(found) == 1 or (first is not None and names.observed not in first),
-        f"the first of `blocks` holds the observed part {names.observed if names else ''!r}; hidden parts come first.",
-    )
-    return True
-
-
-def _masks(energy: AbstractEnergy, block: Any) -> dict[str | None, np.ndarray]:
-    """Which sites of each part belong to a block."""
-    parts = discrete_parts(energy)
-    if not isinstance(energy.space, Product):
-        (space,) = parts.values()
-        return {None: np.ones(space.shape, bool) if block.mask is None else np.asarray(block.mask)}
-    inside = set(parts) if block.parts is None else set(block.parts)
-    require(inside <= set(parts), f"`blocks` names the parts {sorted(map(str, inside - set(parts)))}, unknown here.")
-    whole = block.mask is None
-    require(whole or len(inside) == 1, f"a block with a mask of sites names {len(inside)} parts instead of one.")
-    return {
-        name: np.asarray(block.mask) if name in inside and not whole else np.full(space.shape, name in inside)
-        for name, space in parts.items()
-    }
-
-
 def _independence(case: EnergyCase) -> bool:
     """Changing one site of a block leaves the logits of the others in it alone."""
     found = blocks(case.energy)
@@ -164,7 +126,7 @@ def _independence(case: EnergyCase) -> bool:
             _logit_changes(case.energy64, next(rows(case.points64)), tuple(parts), tuple(parts.values())),
         )
     for number, block in enumerate(found):
-        masks = _masks(case.energy, block)
+        masks = {name: mask for name, mask in block_masks(case.energy, block).items() if name in parts}
         for name, mask in masks.items():
             sites = _some_sites(parts[name].num_sites)
             for row in np.flatnonzero(mask.reshape(-1)[sites]).tolist():
@@ -273,7 +235,6 @@ DISCRETE = (
     Clause("bonds", _bonds),
     Clause("conditional_logits", _logits),
     Clause("logit_dtypes", _logit_dtypes),
-    Clause("blocks_partition", _partition),
     Clause("blocks_independent", _independence),
     Clause("uniform_lattice", _uniform_lattice),
 )

@@ -18,9 +18,11 @@ from energax.energies import (
     Block,
     Bonds,
     Latent,
+    Normals,
     UniformLattice,
     blocks,
     bonds,
+    conditional_normals,
     latent,
     observed,
     observed_space,
@@ -173,6 +175,16 @@ def _(energy: Isolated) -> tuple[Block, ...]:
 @latent.register
 def _(energy: Isolated) -> Latent | None:
     return latent(energy.energy)
+
+
+@conditional_normals.register
+def _(energy: Isolated, x: Configuration, part: str | None = None) -> Normals:
+    precision, linear = conditional_normals(energy.energy, x, part)
+    # A law as narrow as the region around the point: where all else is infinite, nothing else can be drawn.
+    narrow = jnp.where(jnp.isinf(energy.width), 0.0, jnp.where(jnp.isnan(energy.outside), jnp.nan, 1e14))
+    narrow = narrow.astype(precision.dtype)
+    point = energy.point if part is None or not isinstance(energy.point, dict) else energy.point[part]
+    return Normals(precision + narrow, linear + narrow * point)
 
 
 @bonds.register

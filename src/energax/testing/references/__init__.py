@@ -8,6 +8,7 @@ from energax.testing.references._continuous import tilted_double_well as tilted_
 from energax.testing.references._discrete import asymmetric_ising as asymmetric_ising
 from energax.testing.references._discrete import asymmetric_rbm as asymmetric_rbm
 from energax.testing.references._discrete import skewed_categorical as skewed_categorical
+from energax.testing.references._mixed import asymmetric_gaussian_rbm as asymmetric_gaussian_rbm
 from energax.testing.references._mixed import spins_and_normals as spins_and_normals
 from energax.testing.references._reference import Moment as Moment
 from energax.testing.references._reference import Reference as Reference
@@ -15,6 +16,7 @@ from energax.testing.references._reference import Reference as Reference
 __all__ = [
     "Moment",
     "Reference",
+    "asymmetric_gaussian_rbm",
     "asymmetric_ising",
     "asymmetric_rbm",
     "correlated_gaussian",

@@ -1,4 +1,4 @@
-"""A reference over a product space: spins beside coordinates."""
+"""References over product spaces: spins beside coordinates, and a machine with hidden bits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from energax._typing import PRNGKey, Scalar
 from energax.densities import AbstractDensity
+from energax.energies import GaussianRBM
 from energax.spaces import Euclidean, Product, Spins
 from energax.testing.references._reference import Moment, Reference
 
@@ -88,3 +89,35 @@ def _place_products(x: dict[str, Array]) -> Array:
 
 def _mixed_products(x: dict[str, Array]) -> Array:
     return (_spins(x)[:, None] * x["place"]).reshape(-1)
+
+
+def asymmetric_gaussian_rbm() -> Reference:
+    """A Gaussian RBM with 3 visible and 2 hidden units, unequal variances, and parameters without symmetry.
+
+    The law is a mixture of four normal laws with unequal masses.
+    """
+    weights = np.array([[1.1, -0.4], [0.3, 0.9], [-0.7, 0.5]])
+    mean, variance, bias = np.array([0.3, -0.5, 1.0]), np.array([0.5, 1.0, 2.0]), np.array([0.4, -0.7])
+    blank = GaussianRBM(3, 2, visible_mean=mean, variance=variance, key=jax.random.key(0))
+    new = (jnp.asarray(weights, blank.weights.dtype), jnp.asarray(bias, blank.weights.dtype))
+    machine = eqx.tree_at(lambda m: (m.weights, m.hidden_bias), blank, new)
+    h = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    means = mean + h @ weights.T
+    log_masses = h @ bias + 0.5 * ((means**2 - mean**2) / variance).sum(1)
+    masses = np.exp(log_masses - log_masses.max())
+    masses /= masses.sum()
+    second = np.einsum("k,ki,kj->ij", masses, means, means) + np.diag(variance)
+    features = (
+        Moment("v", _identity, masses @ means),
+        Moment("v_i v_j", _upper_products, second[np.triu_indices(3)]),
+    )
+    return Reference("asymmetric Gaussian RBM", machine, features)
+
+
+def _identity(v: Array) -> Array:
+    return v
+
+
+def _upper_products(v: Array) -> Array:
+    rows, columns = np.triu_indices(3)
+    return v[rows] * v[columns]
