@@ -6,9 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from energax import energies, exact
+from energax import energies, exact, testing
 from energax._errors import NotTractable
 from energax.energies import DenseCouplings, GraphCouplings, Ising, LatticeCouplings, Potts, Tempered
+from energax.exact._backward import narrow_draws
 
 OPEN = {"boundary": "open"}
 
@@ -96,6 +97,62 @@ def test_a_strip_of_width_sixteen_and_a_long_one():
     assert found[0].variance == pytest.approx(found[1].variance, rel=1e-11)
 
 
+def check_marginals(found_by, model):
+    """Against all states: the law of every site, and how often the ends of every bond agree."""
+    found = found_by(model)
+    _, log_p = exact.log_probs(model, dtype=np.float64)
+    table = exact.states(model.space).reshape(len(log_p), -1)
+    law = np.exp(log_p)
+    for k, value in enumerate(model.space.values):
+        np.testing.assert_allclose(
+            found.sites.reshape(-1, len(model.space.values))[:, k], law @ (table == value), atol=1e-6
+        )
+    i, j = found.pairs.T
+    np.testing.assert_allclose(found.agreement, law @ (table[:, i] == table[:, j]), atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "model"), list(models()), ids=[name for name, _ in models()])
+def test_marginals_agree_with_enumeration(name, model):
+    del name
+    check_marginals(exact.pair_marginals, model)
+
+
+def test_marginals_of_another_order_are_seen():
+    def mutant(model):
+        right = exact.pair_marginals(model)
+        return exact.PairMarginals(right.sites[::-1], right.pairs, right.agreement)
+
+    with pytest.raises(AssertionError):
+        check_marginals(mutant, next(models())[1])
+
+
+def check_draws(uniforms):
+    """Strip of nine spins in a random field. Smallest defect seen: one law of the way back taken at the wrong place."""
+    rng = np.random.default_rng(5)
+    model = Ising(LatticeCouplings((3, 3), rng.normal(size=(2, 3, 3)), **OPEN), field=0.3 * rng.normal(size=(3, 3)))
+    draws = narrow_draws(model, uniforms)
+    _, log_p = exact.log_probs(model, dtype=np.float64)
+    code = (draws.reshape(len(draws), 9) > 0) @ (2 ** np.arange(8, -1, -1))
+    testing.assert_counts(np.bincount(code, minlength=512), np.exp(log_p))
+
+
+def test_draws_follow_the_law(key):
+    check_draws(np.asarray(jax.random.uniform(key, (40_000, 9))))
+
+
+def test_draws_from_shared_numbers_are_seen(key):
+    with pytest.raises(AssertionError):
+        check_draws(np.repeat(np.asarray(jax.random.uniform(key, (40_000, 3))), 3, axis=1))
+
+
+def test_large_lattices_are_drawn_from(key):
+    """Mean energy of 10 × 12 spins, far more states than any table holds."""
+    model = Ising(LatticeCouplings((10, 12), 0.35, **OPEN))
+    draws = exact.draw(model, key=key, num=4000)
+    assert draws.shape == (4000, 10, 12)
+    testing.assert_mean(np.asarray(jax.vmap(model)(draws)), exact.eliminate(model).energy)
+
+
 @pytest.mark.needs_data
 def test_planar_glasses_of_the_data_folder(data_folder):
     """Free edges, random couplings and fields, up to 300 spins."""
@@ -108,9 +165,13 @@ def test_planar_glasses_of_the_data_folder(data_folder):
         with jax.enable_x64(True):
             model = Ising(LatticeCouplings(field.shape, coupling, **OPEN), field=field)
             for k in (0, len(data["beta"]) - 1):
-                assert exact.log_z(Tempered(model, np.float64(data["beta"][k]))) == pytest.approx(
-                    float(data["logZ"][k]), rel=1e-10
-                )
+                tempered = Tempered(model, np.float64(data["beta"][k]))
+                assert exact.log_z(tempered) == pytest.approx(float(data["logZ"][k]), rel=1e-10)
+            found = exact.pair_marginals(tempered)
+        magnetisation = found.sites[..., 1] - found.sites[..., 0]
+        np.testing.assert_allclose(magnetisation, data["magnetisation"][-1], atol=1e-9)
+        correlations = np.concatenate([data["corr_v"][-1].reshape(-1), data["corr_h"][-1].reshape(-1)])
+        np.testing.assert_allclose(2 * found.agreement - 1, correlations, atol=1e-9)
 
 
 def test_what_is_too_wide_or_not_of_pairs_is_refused():

@@ -1,5 +1,7 @@
 """Oracles: enumeration, elimination, quadrature, solved models. What an estimate can be compared with."""
 
+from energax.exact._backward import PairMarginals as PairMarginals
+from energax.exact._backward import pair_marginals as pair_marginals
 from energax.exact._curie_weiss import CurieWeiss as CurieWeiss
 from energax.exact._curie_weiss import curie_weiss as curie_weiss
 from energax.exact._curie_weiss import curie_weiss_magnetisation as curie_weiss_magnetisation
@@ -34,6 +36,7 @@ __all__ = [
     "IsingPlane",
     "IsingTorus",
     "MeanField",
+    "PairMarginals",
     "Quadrature",
     "curie_weiss",
     "curie_weiss_magnetisation",
@@ -49,6 +52,7 @@ __all__ = [
     "log_z",
     "mean_field",
     "num_states",
+    "pair_marginals",
     "quadrature_log_z",
     "state_chunks",
     "states",

@@ -15,14 +15,15 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from energax._errors import ArgumentError, NotTractable, Unreliable
 from energax._typing import Configuration, PRNGKey
-from energax.energies import AbstractEnergy, Marginal, exact_draw, log_normalizer, marginal, observed_space
+from energax.energies import AbstractEnergy, Marginal, bonds, exact_draw, log_normalizer, marginal, observed_space
+from energax.exact._backward import narrow_draws
 from energax.exact._elimination import narrow_log_z
 from energax.exact._evaluate import in_precision, to_float64
 from energax.exact._grid import grid
 from energax.exact._points import num_coordinates
 from energax.exact._quadrature import continuous_expectation, continuous_kl, quadrature_log_z
 from energax.exact._reduction import WithoutBlock, cheapest, num_terms
-from energax.exact._states import MAX_STACKED, StateTable, assemble, describe_count, num_states, states
+from energax.exact._states import MAX_STACKED, StateTable, assemble, describe_count, discrete_leaves, num_states, states
 
 _CHUNK_ENTRIES = 2**23
 """Sites that one chunk holds at most, so that enumeration needs tens of megabytes and no more."""
@@ -124,11 +125,12 @@ def log_probs(
 def draw(
     energy: AbstractEnergy, *, joint: bool = False, max_states: int = MAX_STACKED, key: PRNGKey, num: int
 ) -> PyTree[Array]:
-    """Independent exact draws: by the energy's own sampler, by enumeration, or from a fine grid.
+    """Independent exact draws: by the energy's own sampler, by enumeration, site by site, or from a fine grid.
 
     Exactness: exact where the energy has an exact sampler (`energies.exact_draw`) and for discrete energies, whose
-    cumulative law is inverted. With one or two continuous coordinates a cell of a grid of 2^20 (2-D) or 2^17 (1-D)
-    cells is drawn and then a uniform point in it: second moments are off by a relative 1e-5 at most.
+    cumulative law is inverted; pairs on a narrow graph (see `eliminate`) may have any number of sites. With one or two
+    continuous coordinates a cell of a grid of 2^20 (2-D) or 2^17 (1-D) cells is drawn and then a uniform point in it:
+    second moments are off by a relative 1e-5 at most.
 
     Args:
         energy: A discrete energy, or a continuous one with an exact sampler or at most two coordinates.
@@ -150,6 +152,9 @@ def draw(
         pass
     if not target.space.is_discrete:
         return _draw_from_grid(target, key=key, num=num)
+    if num_states(target.space) > min(max_states, MAX_STACKED) and bonds(target) is not None:
+        count = sum(leaf.num_sites for leaf in discrete_leaves(target.space))
+        return jnp.asarray(narrow_draws(target, uniform53(key=key, num=num * count).reshape(num, count)))
     table, log_p = log_probs(energy, joint=joint, max_states=max_states)
     index = draw_index(log_p, key=key, num=num)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf[index]), table)
