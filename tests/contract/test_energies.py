@@ -67,6 +67,13 @@ def machine(num_visible=None, units="binary"):
     return energies.BoltzmannMachine(couplings, num_visible, bias=np.cos(np.arange(6.0)), units=units)
 
 
+def factors():
+    """A triangle of three tables, one table over three variables, two fields; numbers of categories that differ."""
+    counts, scopes = (3, 2, 4, 2, 1), [(0, 1), (1, 2), (2, 0), (1, 2, 3), (3,), (4, 3), (2,)]
+    rng = np.random.default_rng(4)
+    return energies.FactorGraph(counts, [(s, rng.normal(size=[counts[i] for i in s])) for s in scopes], constant=0.3)
+
+
 def bernoulli():
     return IndependentSites(Binary(4), jnp.linspace(-1.0, 2.0, 4))
 
@@ -117,6 +124,7 @@ OTHERS = {
         np.sign(np.sin(np.arange(1.0, 19.0) ** 2)).reshape(3, 6), field=0.1
     ),
     "BoltzmannMachine of spins, none hidden": lambda: machine(units="spins"),
+    "FactorGraph": factors,
     "MLP": lambda: energies.MLP(2, hidden=(8, 8), key=KEY),
     "ConvNet, colours": lambda: energies.ConvNet((5, 4, 2), channels=(3, 4), key=KEY),
     "function on a torus": lambda: references.tilted_angle().energy,

@@ -237,6 +237,27 @@ def coordinates_that_are_not_independent():
     return Sheared(asymmetric_gaussian_rbm().energy, jnp.asarray(0.3, float))
 
 
+class ColoursOfPairs(energies.FactorGraph):
+    """Only tables over two variables are seen by the colouring."""
+
+
+blocks.register(ColoursOfPairs, lambda e: (Block(mask=np.array([True, False, True])), Block(mask=np.arange(3) == 1)))
+
+
+def variables_of_one_table_drawn_at_once():
+    tables = np.sin(np.arange(8.0)).reshape(2, 2, 2), np.cos(np.arange(4.0)).reshape(2, 2)
+    return ColoursOfPairs([2, 2, 2], [((0, 1, 2), tables[0]), ((0, 1), tables[1])])
+
+
+def tables_read_along_another_axis():
+    mutant = mutant_of("OtherAxis")
+    graph, other = (
+        energies.FactorGraph([3, 3], [(scope, np.sin(np.arange(9.0)).reshape(3, 3))]) for scope in ((0, 1), (1, 0))
+    )
+    conditional_logits.register(mutant, lambda e, x, part=None: conditional_logits(other, x))
+    return mutant(graph)
+
+
 def score_with_the_sign_of_the_gradient():
     mutant = mutant_of("ScoreSign")
     value_and_score.register(mutant, lambda e, x: (value_and_score(e.inner, x)[0], -value_and_score(e.inner, x)[1]))
@@ -403,6 +424,8 @@ MUTANTS = [
     (spins_with_logits_of_bits, "conditional_logits", "single-site energies"),
     (normal_laws_without_the_mean_of_the_data, "conditional_normals", "independent normal coordinates"),
     (coordinates_that_are_not_independent, "conditional_normals", "independent normal coordinates"),
+    (variables_of_one_table_drawn_at_once, "blocks_independent", "not conditionally independent"),
+    (tables_read_along_another_axis, "conditional_logits", "single-site energies"),
     (lattice_of_another_field, "uniform_lattice", "with the numbers of"),
     (score_with_the_sign_of_the_gradient, "score", "minus the gradient"),
     (score_that_forgets_to_fold, "score", "folded point"),

@@ -1,5 +1,7 @@
 """Kernels with one planted defect each, caught by the assertions that pass for the right kernels."""
 
+from types import SimpleNamespace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,8 +9,8 @@ import numpy as np
 import pytest
 
 from energax import testing
-from energax.densities import Gaussian
-from energax.energies import blocks
+from energax.densities import Gaussian, IndependentSites
+from energax.energies import blocks, conditional_logits_at
 from energax.kernels import (
     ACS,
     DMALA,
@@ -31,11 +33,12 @@ from energax.kernels import (
 )
 from energax.kernels._block_gibbs import BlockGibbsState
 from energax.kernels._compose import ComposedState
-from energax.kernels._heat_bath import HeatBathState
+from energax.kernels._heat_bath import HeatBathState, SiteProposal
 from energax.kernels._langevin import LangevinState, fold_state, langevin_state
 from energax.kernels._metropolis import metropolis, select
 from energax.kernels._rwm import NormalProposal, RandomWalkState
 from energax.kernels._site_metropolis import MetropolisLaw
+from energax.spaces import Categorical
 from energax.testing import references
 from energax.testing._exact_start import last_of_chains
 
@@ -245,6 +248,18 @@ class VarianceForScale(BlockGibbs):
         return {n: eqx.tree_at(_natural, law, _squared(law)) if n == "visible" else law for n, law in laws.items()}
 
 
+class AnyValue(HeatBath):
+    """Sites may take values that their space does not allow them."""
+
+    def proposal(self, energy, x, site):
+        return SiteProposal(energy.space, conditional_logits_at(energy, x, site))
+
+
+def uneven_sites():
+    space = Categorical(3, num_categories=3, counts=(3, 2, 3))
+    return SimpleNamespace(energy=IndependentSites(space, jnp.asarray(np.sin(np.arange(9.0)).reshape(3, 3))))
+
+
 class KeepsStaleCaches(Cycle):
     """The second kernel begins where the first one ended, with the energy and score of where it was itself."""
 
@@ -387,6 +402,7 @@ WRONG_LAW = [
     (ColdVisible(), references.asymmetric_rbm, matrix),
     (ColdVisible(), references.asymmetric_rbm, exact_start),
     (VarianceForScale(), references.asymmetric_gaussian_rbm, exact_start),
+    (AnyValue(), uneven_sites, matrix),
     (KeepsStaleCaches(PARTS), references.spins_and_normals, exact_start),
 ]
 
@@ -395,7 +411,7 @@ WRONG_LAW = [
     ("kernel", "make", "check"), WRONG_LAW, ids=[f"{type(k).__name__}-{c.__name__}" for k, _, c in WRONG_LAW]
 )
 def test_a_wrong_law_is_seen(kernel, make, check, key):
-    with pytest.raises(AssertionError, match=r"smallest visible|allowed|probability zero"):
+    with pytest.raises(AssertionError, match=r"smallest visible|allowed|probability zero|sums to"):
         check(kernel, make(), key)
 
 

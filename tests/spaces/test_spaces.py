@@ -156,3 +156,24 @@ def test_spaces_that_differ_in_their_start_hold_the_same_configurations():
 def test_messages(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_sites_may_have_different_numbers_of_categories(key):
+    space = Categorical(3, num_categories=4, counts=(2, 4, 1))
+    assert space.num_configurations == 8
+    assert space.log_volume == pytest.approx(np.log(8))
+    assert bool(space.contains(jnp.array([1, 3, 0])))
+    assert not bool(space.contains(jnp.array([2, 3, 0])))
+    logits = jnp.asarray(np.sin(np.arange(12.0)).reshape(3, 4))
+    law = np.exp([space.site_log_probs(logits, jnp.full(3, v)) for v in range(4)])
+    np.testing.assert_allclose(law.sum(0), 1.0, rtol=1e-6)
+    assert (law == 0).T.tolist() == [[False, False, True, True], [False] * 4, [False, True, True, True]]
+    mass = np.log([np.exp(logits[0, :2]).sum(), np.exp(logits[1]).sum(), np.exp(logits[2, 0])])
+    np.testing.assert_allclose(space.log_partition(logits), mass - np.asarray(logits[:, 0]), atol=1e-6)
+    draws = np.asarray(jax.vmap(lambda k: space.initial(key=k))(jax.random.split(key, 200)))
+    assert draws.max(0).tolist() == [1, 3, 0]
+    for counts in ((2, 4), (2, 5, 1), (2, 0, 1)):
+        with pytest.raises(ArgumentError, match="from 1 to num_categories=4 for each of 3 sites"):
+            Categorical(3, num_categories=4, counts=counts)
+    with pytest.raises(SpaceError, match="different numbers of categories"):
+        space.with_shape((2,))

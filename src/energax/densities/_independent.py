@@ -95,7 +95,9 @@ def _(energy: IndependentSites, x: Array, site: Array) -> Float[Array, "..."]:
 
 
 @bonds.register
-def _(energy: IndependentSites) -> Bonds:
+def _(energy: IndependentSites) -> Bonds | None:
+    if energy.space.allowed is not None:
+        return None
     logits = energy.logits.reshape(energy.space.num_sites, -1)
     two_valued = logits.shape[1] == 1
     fields = jnp.concatenate([jnp.zeros_like(logits), logits], axis=1) if two_valued else logits

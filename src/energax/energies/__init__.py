@@ -48,6 +48,7 @@ from energax.energies.analytic._clusters import LennardJonesCluster as LennardJo
 from energax.energies.analytic._double_well import DoubleWell as DoubleWell
 from energax.energies.analytic._many_well import ManyWell as ManyWell
 from energax.energies.analytic._mueller_brown import MuellerBrown as MuellerBrown
+from energax.energies.graphs._factor_graph import FactorGraph as FactorGraph
 from energax.energies.lattice._couplings import AbstractCouplings as AbstractCouplings
 from energax.energies.lattice._couplings import LatticeCouplings as LatticeCouplings
 from energax.energies.lattice._graph import Graph as Graph
@@ -91,6 +92,7 @@ __all__ = [
     "DenseCouplings",
     "DoubleWell",
     "DoubleWellCluster",
+    "FactorGraph",
     "FunctionEnergy",
     "GaussianRBM",
     "Given",

@@ -65,7 +65,7 @@ def reductions(energy: AbstractEnergy) -> list[AbstractEnergy]:
                 found.append(Marginal(energy, keep=name))
             except NotTractable:
                 continue
-    if isinstance(space, AbstractDiscreteSpace):
+    if isinstance(space, AbstractDiscreteSpace) and space.allowed is None:
         for block in blocks(energy):
             mask = np.ones(space.shape, bool) if block.mask is None else np.asarray(block.mask)
             summed, kept = np.flatnonzero(mask), np.flatnonzero(~mask)

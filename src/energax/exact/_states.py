@@ -56,7 +56,7 @@ class StateTable:
     """
 
     def __init__(self, space: AbstractSpace, chunk_size: int) -> None:
-        values = [leaf.values for leaf in discrete_leaves(space) for _ in range(leaf.num_sites)]
+        values = [values for leaf in discrete_leaves(space) for values in _site_values(leaf)]
         split, size = len(values), 1
         while split > 0 and (size == 1 or size * len(values[split - 1]) <= chunk_size):
             split -= 1
@@ -72,6 +72,14 @@ class StateTable:
         """The values of the leading sites, one array for each chunk."""
         for head in itertools.product(*self._leading):
             yield np.asarray(head, np.int32)
+
+
+def _site_values(space: AbstractDiscreteSpace) -> list[tuple[int, ...]]:
+    """The values that each site may have."""
+    if space.allowed is None:
+        return [space.values] * space.num_sites
+    rows = space.allowed.reshape(-1, len(space.values))
+    return [tuple(itertools.compress(space.values, row)) for row in rows]
 
 
 def assemble(space: AbstractSpace, flat: Any, leading: tuple[int, ...] = ()) -> Configuration:

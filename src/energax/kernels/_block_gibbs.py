@@ -139,7 +139,7 @@ class BlockGibbs(AbstractKernel):
         """The law of a block given everything else, by part (None: the whole of a plain space)."""
         mask = None if block.mask is None else jnp.asarray(block.mask)
         return {
-            name: BlockProposal(space, conditional_logits(energy, whole, name), mask)
+            name: BlockProposal(space, space.masked(conditional_logits(energy, whole, name)), mask)
             if isinstance(space, AbstractDiscreteSpace)
             else NormalBlockProposal(*conditional_normals(energy, whole, name))
             for name, space in spaces_of(energy, block).items()

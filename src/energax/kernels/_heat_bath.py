@@ -91,7 +91,7 @@ class HeatBath(AbstractKernel):
     def proposal(self, energy: AbstractEnergy, x: Array, site: Array) -> SiteProposal:
         """The law from which a site is drawn."""
         assert isinstance(energy.space, AbstractDiscreteSpace)
-        return SiteProposal(energy.space, conditional_logits_at(energy, x, site))
+        return SiteProposal(energy.space, energy.space.masked(conditional_logits_at(energy, x, site), site))
 
     def step(self, energy: AbstractEnergy, state: HeatBathState, *, key: PRNGKey) -> tuple[HeatBathState, StepInfo]:
         def update(site: Array, carry: tuple[Array, BoolScalar]) -> tuple[Array, BoolScalar]:

@@ -33,7 +33,7 @@ def informed_state(energy: AbstractEnergy, x: Array, differences: str) -> Inform
         value, score = value_and_score(energy, point)
         steps = jnp.asarray(space.values, score.dtype) - point[..., None].astype(score.dtype)
         return InformedState(x, value, score[..., None] * steps)
-    logits = conditional_logits(energy, x)
+    logits = space.masked(conditional_logits(energy, x))
     if isinstance(space, AbstractTwoValuedSpace):
         logits = jnp.stack([jnp.zeros_like(logits), logits], axis=-1)
     here = jnp.take_along_axis(logits, indices(space, x)[..., None], axis=-1)

@@ -152,18 +152,18 @@ class Metropolis(AbstractKernel):
     def proposal(self, energy: AbstractEnergy, x: Array, site: Array) -> MetropolisLaw:
         """The law of one site after its move."""
         assert isinstance(energy.space, AbstractDiscreteSpace)
-        return MetropolisLaw(energy.space, conditional_logits_at(energy, x, site), x.reshape(-1)[site])
+        logits = energy.space.masked(conditional_logits_at(energy, x, site), site)
+        return MetropolisLaw(energy.space, logits, x.reshape(-1)[site])
 
     def proposals(self, energy: AbstractEnergy, whole: Configuration, block: Block) -> dict[str | None, MetropolisLaw]:
         """The law of the sites of a block after their moves, by part (None: the whole of a plain space)."""
         mask = None if block.mask is None else jnp.asarray(block.mask)
-        return {
-            name: MetropolisLaw(
-                space, conditional_logits(energy, whole, name), whole if name is None else whole[name], mask
-            )
-            for name, space in spaces_of(energy, block).items()
-            if isinstance(space, AbstractDiscreteSpace)
-        }
+        laws: dict[str | None, MetropolisLaw] = {}
+        for name, space in spaces_of(energy, block).items():
+            assert isinstance(space, AbstractDiscreteSpace)
+            logits = space.masked(conditional_logits(energy, whole, name))
+            laws[name] = MetropolisLaw(space, logits, whole if name is None else whole[name], mask)
+        return laws
 
     def step(self, energy: AbstractEnergy, state: BlockState, *, key: PRNGKey) -> tuple[BlockState, StepInfo]:
         lattice = uniform_lattice(energy)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from equinox import AbstractVar
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from energax._errors import SpaceError
 from energax._typing import BoolScalar, Configuration, PRNGKey
@@ -82,7 +83,9 @@ class AbstractArraySpace(AbstractSpace):
 
 
 class AbstractDiscreteSpace(AbstractArraySpace):
-    """An array of sites, each with the same finite list of values, and counting measure.
+    """An array of sites with a finite list of values, and counting measure.
+
+    All sites have the values of one list, or some of them only a part of it (`allowed`).
 
     Conditional laws of single sites are passed around as *logits*: for two-valued sites the log-odds of the second
     value against the first, shape ``shape``; for more values unnormalised log-probabilities, shape ``(*shape, k)``.
@@ -93,6 +96,18 @@ class AbstractDiscreteSpace(AbstractArraySpace):
     @abc.abstractmethod
     def values(self) -> tuple[int, ...]:
         """The values of one site, in the order in which logits refer to them."""
+
+    @property
+    @abc.abstractmethod
+    def allowed(self) -> Bool[np.ndarray, "*shape k"] | None:
+        """Which of the values each site may have, None for all of them. The first value is always allowed."""
+
+    def masked(self, logits: Float[Array, "..."], site: Array | None = None) -> Float[Array, "..."]:
+        """Logits of all sites, or of one site, with −∞ for values that are not allowed."""
+        if self.allowed is None:
+            return logits
+        mask = self.allowed if site is None else jnp.asarray(self.allowed.reshape(-1, len(self.values)))[site]
+        return jnp.where(mask, logits, -jnp.inf)
 
     @abc.abstractmethod
     def draw_sites(self, logits: Float[Array, "..."], *, key: PRNGKey) -> Array:
@@ -127,23 +142,30 @@ class AbstractDiscreteSpace(AbstractArraySpace):
     @property
     def num_configurations(self) -> int:
         """Number of configurations of the whole space."""
-        return len(self.values) ** self.num_sites
+        if self.allowed is None:
+            return len(self.values) ** self.num_sites
+        return math.prod(self.allowed.sum(-1).reshape(-1).tolist())
 
     @property
     def log_volume(self) -> float:
-        return self.num_sites * math.log(len(self.values))
+        if self.allowed is None:
+            return self.num_sites * math.log(len(self.values))
+        return float(np.log(self.allowed.sum(-1)).sum())
 
     def contains(self, x: Array) -> BoolScalar:
         x = jnp.asarray(x)
         inside = jnp.zeros(x.shape, bool)
-        for value in self.values:
-            inside = inside | (x == value)
+        for index, value in enumerate(self.values):
+            here = x == value
+            inside = inside | (here if self.allowed is None else here & self.allowed[..., index])
         return jnp.all(inside)
 
     def fold(self, x: Array) -> Array:
         return x
 
     def initial(self, *, key: PRNGKey) -> Array:
+        if self.allowed is not None:
+            return self.draw_sites(jnp.zeros(self.logits_shape), key=key)
         index = jax.random.randint(key, self.shape, 0, len(self.values))
         return jnp.asarray(self.values, self.struct.dtype)[index]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
-from energax._errors import ArgumentError
+from energax._errors import ArgumentError, SpaceError
 from energax._typing import PRNGKey
 from energax.spaces._base import AbstractDiscreteSpace
 from energax.spaces._continuous import _as_shape
@@ -15,6 +16,10 @@ from energax.spaces._continuous import _as_shape
 
 class AbstractTwoValuedSpace(AbstractDiscreteSpace):
     """Sites with two values; logits are log-odds of the second value against the first."""
+
+    @property
+    def allowed(self) -> None:
+        """None: both values, everywhere."""
 
     @property
     def logits_shape(self) -> tuple[int, ...]:
@@ -65,32 +70,57 @@ class Binary(AbstractTwoValuedSpace):
 
 
 class Categorical(AbstractDiscreteSpace):
-    """Arrays of sites with the values 0, 1, ..., num_categories − 1, counting measure."""
+    """Arrays of sites with the values 0, 1, ..., num_categories − 1, counting measure.
+
+    Args:
+        shape: Shape of one configuration.
+        num_categories: The number of categories, of the site with the most if they differ.
+        counts: The number of categories of each site in flat order, if they differ.
+    """
 
     shape: tuple[int, ...] = eqx.field(static=True, converter=_as_shape)
     num_categories: int = eqx.field(static=True, kw_only=True)
+    counts: tuple[int, ...] | None = eqx.field(static=True, kw_only=True, default=None)
 
     def __check_init__(self) -> None:
         if self.num_categories < 2:
             raise ArgumentError(f"Categorical needs at least two categories, got {self.num_categories}.")
+        counts, most = self.counts, self.num_categories
+        if counts is not None and (len(counts) != self.num_sites or not 1 <= min(counts) <= max(counts) <= most):
+            raise ArgumentError(
+                f"`counts` must be a number from 1 to num_categories={most} for each of {self.num_sites} sites, got "
+                f"{len(counts)} numbers from {min(counts, default=0)} to {max(counts, default=0)}."
+            )
 
     @property
     def values(self) -> tuple[int, ...]:
         return tuple(range(self.num_categories))
 
     @property
+    def allowed(self) -> Bool[np.ndarray, "*shape k"] | None:
+        if self.counts is None:
+            return None
+        return (np.arange(self.num_categories) < np.asarray(self.counts)[:, None]).reshape(self.logits_shape)
+
+    @property
     def logits_shape(self) -> tuple[int, ...]:
         return (*self.shape, self.num_categories)
 
+    def _possible(self, logits: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Logits of all sites without those of values that are not allowed; others, of one site, as they are."""
+        return self.masked(logits) if logits.shape[-len(self.logits_shape) :] == self.logits_shape else logits
+
     def draw_sites(self, logits: Float[Array, "..."], *, key: PRNGKey) -> Array:
-        return jax.random.categorical(key, logits, axis=-1).astype(self.struct.dtype)
+        return jax.random.categorical(key, self._possible(logits), axis=-1).astype(self.struct.dtype)
 
     def site_log_probs(self, logits: Float[Array, "..."], x: Array) -> Float[Array, "..."]:
         index = jnp.asarray(x, jnp.int32)[..., None]
-        return jnp.take_along_axis(jax.nn.log_softmax(logits, axis=-1), index, axis=-1)[..., 0]
+        return jnp.take_along_axis(jax.nn.log_softmax(self._possible(logits), axis=-1), index, axis=-1)[..., 0]
 
     def log_partition(self, logits: Float[Array, "..."]) -> Float[Array, "..."]:
-        return jax.nn.logsumexp(logits, axis=-1) - logits[..., 0]
+        return jax.nn.logsumexp(self._possible(logits), axis=-1) - logits[..., 0]
 
     def with_shape(self, shape: tuple[int, ...]) -> Categorical:
+        if self.counts is not None:
+            raise SpaceError("Sites with different numbers of categories cannot be put into another shape.")
         return Categorical(shape, num_categories=self.num_categories)

@@ -137,7 +137,8 @@ def _points(space: AbstractSpace, num: int, rng: np.random.Generator) -> PyTree[
         return {name: _points(part, num, rng) for name, part in space.items}
     if isinstance(space, AbstractDiscreteSpace):
         values = np.asarray(space.values, space.struct.dtype)
-        return jnp.asarray(values[rng.integers(len(values), size=(num, *space.shape))])
+        counts = len(values) if space.allowed is None else space.allowed.sum(-1)
+        return jnp.asarray(values[rng.integers(counts, size=(num, *space.shape))])
     if isinstance(space, Euclidean):
         return jnp.asarray((space.initial_scale or 1.0) * rng.standard_normal((num, *space.shape)), float)
     if isinstance(space, Box | Torus):

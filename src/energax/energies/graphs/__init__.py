@@ -1,0 +1,1 @@
+"""Energies that are sums of tables over few variables each."""
