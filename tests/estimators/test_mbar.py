@@ -127,6 +127,22 @@ def test_error_bars_of_correlated_draws_are_calibrated(rng, check):
     check.calibrated(estimates, EXACT[2])
 
 
+def test_laws_beyond_the_states_are_calibrated_or_warned_of(rng, check):
+    """Two normal laws, and others beyond them: the error bars hold as far as the warnings say that they do."""
+    found: dict[float, list[tuple[Estimate, Estimate]]] = {1.5: [], 2.6: []}
+    for _ in range(400):
+        x = np.concatenate([rng.normal(0.0, 1.0, 500), rng.normal(1.0, 1.0, 500)])
+        solved = mbar(0.5 * (x - np.array([[0.0], [1.0]])) ** 2, [500, 500])
+        for centre, rows in found.items():
+            u = 0.5 * (x - centre) ** 2
+            rows.append((solved.free_energy(u), solved.expectation(x, u)))
+    near = [row for row in found[1.5] if not row[0].warnings]
+    assert len(near) > 360
+    check.calibrated([free for free, _ in near], 0.0)
+    check.calibrated([mean for _, mean in near], 1.5)
+    assert all("heavy_tail" in row[0].warnings[0] or "low_ess" in row[0].warnings[0] for row in found[2.6])
+
+
 MUTANTS = {
     "counts of the states exchanged": lambda u, n: mbar(u[::-1], n),
     "draws taken for correlated": lambda u, n: mbar(u, n, taus=2.0),

@@ -12,7 +12,12 @@ from energax._errors import ArgumentError, ShapeError, Unreliable
 from energax.estimators._arrays import Floats, as_finite, as_floats
 from energax.estimators._dual import membership_start, smallest_cut, solve_dual
 from energax.estimators._estimate import Estimate
-from energax.estimators._mean_weight import require_more_than_one_draw, weight_warnings
+from energax.estimators._mean_weight import (
+    GOOD_SEEN_SKEWNESS,
+    require_more_than_one_draw,
+    seen_skewness,
+    weight_warnings,
+)
 from energax.estimators._pooled import pooled_counts, pooled_energies, pooled_taus
 
 GOOD_OVERLAP = 50.0
@@ -133,8 +138,9 @@ class Mbar:
     def _estimate(self, value: float, influence: Floats, w: Floats) -> Estimate:
         variance = _variance(influence[None], self.weights, self.counts, self.taus)[0, 0]
         ess = float(1.0 / np.sum(w**2)) / max(1.0, float(np.max(self.taus)))
-        diagnostics = {"ess": ess, "max_share": float(np.max(w)), "num_draws": w.size}
-        warnings = self.warnings + weight_warnings(ess, float(np.max(w)), 0.0, w.size, w.size)
+        share, skewness = float(np.max(w)), seen_skewness(w)
+        diagnostics = {"ess": ess, "max_share": share, "skewness": skewness, "num_draws": w.size}
+        warnings = self.warnings + weight_warnings(ess, share, skewness, w.size, w.size, GOOD_SEEN_SKEWNESS)
         estimate = Estimate(value, math.sqrt(max(variance, 0.0)), ess, "mbar", diagnostics, warnings)
         return require_more_than_one_draw(estimate, "Draw from states nearer to the law that is asked for.")
 

@@ -16,6 +16,9 @@ from energax.estimators._weights import ess_from_log_weights, log_mean_exp, max_
 GOOD_ESS = 30.0
 GOOD_SHARE = 0.2
 GOOD_SKEWNESS = 0.6
+# Weighted means of other quantities, which may grow where the weights do, want more: 200 to 5000 draws of normal laws.
+GOOD_SKEWNESS_OF_MEANS = 0.1
+GOOD_SEEN_SKEWNESS = 0.2
 HOPELESS_ESS = 5.0
 HARDLY_MORE_THAN_ONE = 2.0
 
@@ -85,7 +88,25 @@ def is_hopeless(ess: float, num: int) -> bool:
     return ess < HOPELESS_ESS and ess < num / 2
 
 
-def weight_warnings(ess: float, share: float, skewness: float, num: int, num_groups: int) -> tuple[str, ...]:
+def seen_skewness(w: Floats) -> float:
+    """As `foreseen_skewness`, for draws of several laws, most of which may not matter to the one that is asked for.
+
+    The bulk is that of the weighted draws: the spread s of the log weights between the weighted median and one normal
+    deviation below, n = ESS e^{s²}, as it is for log-normal weights.
+    """
+    order = np.argsort(w)
+    log_w, cumulative = np.log(np.maximum(w[order], 1e-300)), np.cumsum(w[order])
+    median, low = (log_w[np.searchsorted(cumulative, q * cumulative[-1])] for q in (0.5, 0.158655))
+    variance = float(median - low) ** 2
+    if variance > 100.0:
+        return math.inf
+    num = math.exp(variance) * cumulative[-1] ** 2 / float(np.sum(w**2))
+    return (math.exp(variance) + 2.0) * math.sqrt(math.expm1(variance) / num)
+
+
+def weight_warnings(
+    ess: float, share: float, skewness: float, num: int, num_groups: int, limit: float = GOOD_SKEWNESS
+) -> tuple[str, ...]:
     """What is wrong with a sum of `num` weights, in sentences."""
     found: list[str] = []
     if ess == 0.0:
@@ -100,10 +121,10 @@ def weight_warnings(ess: float, share: float, skewness: float, num: int, num_gro
             f"low_ess: {ess:.1f} effective draws of {num}, the largest weight holds {100 * share:.2g} % of the sum: "
             "the error bar is probably too small. Use more intermediate steps, or more particles."
         )
-    elif skewness > GOOD_SKEWNESS:
+    elif skewness > limit:
         found.append(
             f"heavy_tail: log weights as wide as these make the mean of {num} weights skewed ({skewness:.2g}; "
-            f"{GOOD_SKEWNESS:g} at most for a normal error bar): rare large weights may be missing, and the value "
+            f"{limit:g} at most for a normal error bar): rare large weights may be missing, and the value "
             "with them. Use more intermediate steps, or more particles."
         )
     if num_groups < 10:

@@ -14,6 +14,7 @@ from energax.estimators._arrays import Floats, as_finite, as_log_weights
 from energax.estimators._estimate import Estimate
 from energax.estimators._mbar import Mbar, mbar
 from energax.estimators._mean_weight import (
+    GOOD_SKEWNESS_OF_MEANS,
     foreseen_skewness,
     is_hopeless,
     require_more_than_one_draw,
@@ -59,7 +60,7 @@ def reweight(values: ArrayLike, log_weights: ArrayLike, *, tau: float = 1.0) -> 
     variance = tau * f.size / (f.size - 1) * float(np.sum((w * (f - mean)) ** 2))
     stderr = math.nan if is_hopeless(ess, f.size) else math.sqrt(variance)
     diagnostics = {"ess": ess, "ess_share": ess / f.size, "max_share": share, "skewness": skewness, "num_draws": f.size}
-    warnings = weight_warnings(ess, share, skewness, f.size, f.size)
+    warnings = weight_warnings(ess, share, skewness, f.size, f.size, GOOD_SKEWNESS_OF_MEANS)
     estimate = Estimate(mean, stderr, ess / max(tau, 1.0), "reweighting", diagnostics, warnings)
     return require_more_than_one_draw(estimate, "Draw from a law nearer to the one that is asked for.")
 
