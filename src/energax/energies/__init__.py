@@ -49,6 +49,7 @@ from energax.energies.analytic._double_well import DoubleWell as DoubleWell
 from energax.energies.analytic._many_well import ManyWell as ManyWell
 from energax.energies.analytic._mueller_brown import MuellerBrown as MuellerBrown
 from energax.energies.graphs._factor_graph import FactorGraph as FactorGraph
+from energax.energies.graphs._uai import read_uai as read_uai
 from energax.energies.lattice._couplings import AbstractCouplings as AbstractCouplings
 from energax.energies.lattice._couplings import LatticeCouplings as LatticeCouplings
 from energax.energies.lattice._graph import Graph as Graph
@@ -139,6 +140,7 @@ __all__ = [
     "observed",
     "observed_space",
     "read_rudy",
+    "read_uai",
     "score",
     "sherrington_kirkpatrick",
     "subsampled",

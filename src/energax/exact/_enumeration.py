@@ -71,7 +71,14 @@ def log_z(energy: AbstractEnergy, *, max_states: int = 2**25, dtype: DTypeLike |
         if narrow is not None:
             return narrow
         _require_tractable(_count(small), max_states, energy)
-        return _log_sum(values for values, _ in _sweep(small, None))
+        try:
+            return _log_sum(values for values, _ in _sweep(small, None))
+        except ArgumentError:
+            # Where the first value of a site is forbidden, its closed form is ∞ − ∞.
+            if small is precise:
+                raise
+        _require_tractable(num_states(precise.space), max_states, energy)
+        return _log_sum(values for values, _ in _sweep(precise, None))
 
 
 def _is_plane(energy: AbstractEnergy) -> bool:
