@@ -8,10 +8,10 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from energax._errors import NotTractable
-from energax.energies import AbstractEnergy, bonds
+from energax.energies import AbstractEnergy
 from energax.exact._elimination import MAX_TABLE
 from energax.exact._evaluate import in_precision
-from energax.exact._narrow import Conditional, factors, plan, sum_out
+from energax.exact._narrow import Conditional, factors, neighbour_pairs, plan, sum_out
 from energax.spaces import AbstractDiscreteSpace
 
 MAX_ENTRIES = 2**25
@@ -25,7 +25,8 @@ class PairMarginals:
     Attributes:
         sites: P(x_i = v), shape ``(*shape, q)``, values in the order of the space. The magnetisation of Ising spins is
             ``sites[..., 1] - sites[..., 0]``.
-        pairs: The sites (i, j) of each bond, as in `energies.bonds`, shape (m, 2).
+        pairs: The sites (i, j) of each bond, as in `energies.bonds`, shape (m, 2); of a factor graph, all pairs that
+            share a table.
         agreement: P(x_i = x_j) for each bond, shape (m,); the correlation of Ising spins is ``2 * agreement - 1``.
     """
 
@@ -46,7 +47,8 @@ def pair_marginals(
     Cost: twice `eliminate`; memory for one table a site.
 
     Args:
-        energy: An energy with `energies.bonds`: Ising and Potts models on any graph, tempered, summed, interpolated.
+        energy: An energy with `energies.bonds`: Ising and Potts models on any graph, tempered, summed, interpolated. Or
+            a `FactorGraph`.
         max_table: The most entries of a table.
         dtype: Precision in which couplings and fields are read, as in `exact.log_z`.
 
@@ -54,7 +56,7 @@ def pair_marginals(
         `PairMarginals`.
 
     Raises:
-        NotTractable: The energy is not one of pairs, its graph is too wide, or all tables do not fit into memory.
+        NotTractable: The energy is neither, its graph is too wide, or all tables do not fit into memory.
 
     Example:
         >>> from energax import energies, exact
@@ -67,9 +69,8 @@ def pair_marginals(
     """
     with in_precision(energy, dtype) as precise:
         space, order, laws = _laws(precise, max_table)
-        pairs = bonds(precise)
-        assert pairs is not None
-        ends = np.asarray(pairs.pairs)
+        ends = neighbour_pairs(precise)
+        assert ends is not None
     rank = {site: place for place, site in enumerate(order)}
     joints = _joints(laws, rank)
     alone = np.stack([joints[site].probs.reshape(len(space.values), -1).sum(axis=1) for site in range(len(order))])

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from jax.typing import DTypeLike
 
-from energax._errors import NotTractable
+from energax._errors import ArgumentError, NotTractable
 from energax.energies import AbstractEnergy
 from energax.exact._evaluate import in_precision
 from energax.exact._narrow import constant, factors, plan, sum_out
@@ -16,6 +16,7 @@ MAX_TABLE = 2**22
 """The most entries of one table: three tables of that size, 100 MB, are held at a time."""
 
 _MODERATE_TABLE = 2**18
+_ALL_FORBIDDEN = "Every configuration has infinite energy: log Z would be −inf."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,8 @@ def eliminate(
     L = 12.
 
     Args:
-        energy: An energy with `energies.bonds`: Ising and Potts models on any graph, tempered, summed, interpolated.
+        energy: An energy with `energies.bonds`: Ising and Potts models on any graph, tempered, summed, interpolated. Or
+            a `FactorGraph`, whose tables may hold more than two sites and forbid combinations.
         max_table: The most entries of a table, q^(w+1).
         dtype: Precision in which couplings and fields are read, as in `exact.log_z`.
 
@@ -59,7 +61,8 @@ def eliminate(
         The numbers as `Elimination`.
 
     Raises:
-        NotTractable: The energy is not known to be one of pairs, or its graph is too wide.
+        ArgumentError: Everything is forbidden.
+        NotTractable: The energy is neither, or its graph is too wide.
 
     Example:
         >>> from energax import energies, exact
@@ -75,6 +78,8 @@ def eliminate(
         shift = constant(precise, space)
         tables = list(factors(precise))
     log_sum, mean, variance = sum_out(tables, order, len(space.values))
+    if log_sum == -np.inf:
+        raise ArgumentError(_ALL_FORBIDDEN)
     return Elimination(log_sum - shift, shift - mean, variance, largest)
 
 
@@ -87,4 +92,6 @@ def narrow_log_z(energy: AbstractEnergy, num_states: float) -> float | None:
     if largest * len(order) >= num_states:
         return None
     log_sum, _, _ = sum_out(list(factors(energy)), order, len(space.values))
+    if log_sum == -np.inf:
+        raise ArgumentError(_ALL_FORBIDDEN)
     return log_sum - constant(energy, space)

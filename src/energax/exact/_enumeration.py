@@ -15,11 +15,12 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from energax._errors import ArgumentError, NotTractable, Unreliable
 from energax._typing import Configuration, PRNGKey
-from energax.energies import AbstractEnergy, Marginal, bonds, exact_draw, log_normalizer, marginal, observed_space
+from energax.energies import AbstractEnergy, Marginal, exact_draw, log_normalizer, marginal, observed_space
 from energax.exact._backward import narrow_draws
 from energax.exact._elimination import narrow_log_z
 from energax.exact._evaluate import in_precision, to_float64
 from energax.exact._grid import grid
+from energax.exact._narrow import neighbour_pairs
 from energax.exact._points import num_coordinates
 from energax.exact._quadrature import continuous_expectation, continuous_kl, quadrature_log_z
 from energax.exact._reduction import WithoutBlock, cheapest, num_terms
@@ -159,7 +160,7 @@ def draw(
         pass
     if not target.space.is_discrete:
         return _draw_from_grid(target, key=key, num=num)
-    if num_states(target.space) > min(max_states, MAX_STACKED) and bonds(target) is not None:
+    if num_states(target.space) > min(max_states, MAX_STACKED) and neighbour_pairs(target) is not None:
         count = sum(leaf.num_sites for leaf in discrete_leaves(target.space))
         return jnp.asarray(narrow_draws(target, uniform53(key=key, num=num * count).reshape(num, count)))
     table, log_p = log_probs(energy, joint=joint, max_states=max_states)

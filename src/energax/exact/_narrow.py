@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from energax._errors import NotTractable
-from energax.energies import AbstractEnergy, bonds
+from energax.energies import AbstractEnergy, FactorGraph, bonds
 from energax.spaces import AbstractDiscreteSpace
+
+_FEW_SITES = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,16 +47,21 @@ class Conditional:
 
 def plan(energy: AbstractEnergy, max_table: int) -> tuple[AbstractDiscreteSpace, list[int], int]:
     """The space, the best order that was found, and the entries of its largest table."""
-    pairs, space = bonds(energy), energy.space
+    space, pairs = energy.space, neighbour_pairs(energy)
     if pairs is None or not isinstance(space, AbstractDiscreteSpace):
-        raise NotTractable(f"{type(energy).__name__} is not known to be an energy of pairs (`energies.bonds`).")
+        raise NotTractable(
+            f"{type(energy).__name__} is neither known to be an energy of pairs (`energies.bonds`) nor a factor graph."
+        )
     widest = int(math.log(max_table + 0.5, len(space.values))) - 1
     found: list[tuple[int, list[int]]] = []
     # A graph that can be taken apart with at most w neighbours at a time has at most w edges a site.
-    if len(pairs.pairs) <= 2 * widest * space.num_sites:
-        neighbours = _neighbours(np.asarray(pairs.pairs), space.num_sites)
+    if len(pairs) <= 2 * widest * space.num_sites:
+        neighbours = _neighbours(pairs, space.num_sites)
         for order in (*_raster_orders(space.shape), None):
             tried = _taken_apart(neighbours, order, widest)
+            found += [tried] if tried else []
+        if not found and space.num_sites <= _FEW_SITES:
+            tried = _taken_apart(neighbours, _order_of_least_fill(neighbours), widest)
             found += [tried] if tried else []
     if not found:
         raise NotTractable(
@@ -62,6 +70,19 @@ def plan(energy: AbstractEnergy, max_table: int) -> tuple[AbstractDiscreteSpace,
         )
     width, order = min(found)
     return space, order, len(space.values) ** (width + 1)
+
+
+def neighbour_pairs(energy: AbstractEnergy) -> np.ndarray | None:
+    """The sites of each bond, or any two variables that share a table of a factor graph; None for other energies."""
+    if isinstance(energy, FactorGraph):
+        found = [
+            np.sort(group[:, ends], axis=1)
+            for group in energy.scopes.groups
+            for ends in itertools.combinations(range(group.shape[1]), 2)
+        ]
+        return np.unique(np.concatenate([np.zeros((0, 2), np.int32), *found]), axis=0)
+    known = bonds(energy)
+    return None if known is None else np.asarray(known.pairs)
 
 
 def _neighbours(pairs: np.ndarray, num_sites: int) -> list[set[int]]:
@@ -78,6 +99,19 @@ def _raster_orders(shape: tuple[int, ...]) -> Iterator[list[int]]:
     sites = np.arange(math.prod(shape)).reshape(shape)
     for axis in range(len(shape)):
         yield np.moveaxis(sites, axis, 0).reshape(-1).tolist()
+
+
+def _order_of_least_fill(neighbours: Sequence[set[int]]) -> list[int]:
+    """The next site is one whose neighbours lack the fewest edges between them: slow to find, and narrow."""
+    graph, order = {site: set(others) for site, others in enumerate(neighbours)}, []
+    while graph:
+        site = min(graph, key=lambda s: sum(len(graph[s] - graph[o]) for o in graph[s]))
+        order.append(site)
+        others = graph.pop(site)
+        for other in others:
+            graph[other] |= others
+            graph[other] -= {site, other}
+    return order
 
 
 def _taken_apart(neighbours: Sequence[set[int]], order: list[int] | None, widest: int) -> tuple[int, list[int]] | None:
@@ -108,21 +142,40 @@ def _taken_apart(neighbours: Sequence[set[int]], order: list[int] | None, widest
 
 
 def factors(energy: AbstractEnergy) -> Iterator[Table]:
-    """The fields and bonds of an energy of pairs, one table each."""
+    """The tables whose product is exp(−E) up to `constant`: fields and bonds, or those of a factor graph."""
+    if isinstance(energy, FactorGraph):
+        yield from _graph_factors(energy)
+        return
     pairs = bonds(energy)
     assert pairs is not None
     fields = np.asarray(pairs.fields, np.float64)
     for site, row in enumerate(fields):
-        yield Table((site,), row, row, np.zeros_like(row))
+        yield _table((site,), row)
     agree = np.eye(fields.shape[1])
     strengths = np.asarray(pairs.strengths, np.float64)
     for (i, j), strength in zip(np.asarray(pairs.pairs).tolist(), strengths, strict=True):
-        table = strength * (agree if i != j else np.ones(len(agree)))
-        yield Table(tuple(sorted({i, j})), table, table, np.zeros_like(table))
+        yield _table(tuple(sorted({i, j})), strength * (agree if i != j else np.ones(len(agree))))
+
+
+def _graph_factors(graph: FactorGraph) -> Iterator[Table]:
+    """Tables with as many entries along each axis as the space has values; those that a site cannot have are −∞."""
+    most, counts = len(graph.space.values), graph.scopes.counts
+    for site, count in enumerate(counts.tolist()):
+        yield _table((site,), np.where(np.arange(most) < count, 0.0, -np.inf))
+    for scopes, tables in zip(graph.scopes.groups, graph.tables, strict=True):
+        for scope, theta in zip(scopes, np.asarray(tables, np.float64), strict=True):
+            whole = np.pad(theta, [(0, most - n) for n in theta.shape], constant_values=-np.inf)
+            yield _table(tuple(sorted(scope.tolist())), whole.transpose(np.argsort(scope)))
+
+
+def _table(sites: tuple[int, ...], theta: np.ndarray) -> Table:
+    return Table(sites, theta, np.where(np.isfinite(theta), theta, 0.0), np.zeros_like(theta))
 
 
 def constant(energy: AbstractEnergy, space: AbstractDiscreteSpace) -> float:
-    """E(x) + Σ_b K_b [x_i = x_j] + Σ_i F_i(x_i), the same for every x: here all sites have the first value."""
+    """E(x) plus what all tables give, the same for every x; of bonds it is taken where all have the first value."""
+    if isinstance(energy, FactorGraph):
+        return -float(energy.constant)
     pairs = bonds(energy)
     assert pairs is not None
     x = np.full(space.shape, space.values[0], space.struct.dtype)
@@ -163,13 +216,15 @@ def _without(site: int, tables: list[Table], num_values: int) -> tuple[Table, Co
         columns.append(np.broadcast_to(column, (num_values,) * len(sites)))
     log_sum, mean, variance = (np.moveaxis(c, sites.index(site), 0) for c in columns)
     top = log_sum.max(axis=0)
-    weights = np.exp(log_sum - top)
+    # Where all values are forbidden, the sum is zero and the law is of no account.
+    weights = np.exp(log_sum - np.where(np.isfinite(top), top, 0.0))
     norm = weights.sum(axis=0)
-    weights /= norm
+    weights /= np.where(norm > 0.0, norm, 1.0)
     new_mean = np.einsum("v...,v...->...", weights, mean)
     new_variance = np.einsum("v...,v...->...", weights, variance + (mean - new_mean) ** 2)
     others = tuple(s for s in sites if s != site)
-    return Table(others, top + np.log(norm), new_mean, new_variance), Conditional(site, others, weights)
+    log_norm = top + np.log(np.where(norm > 0.0, norm, 1.0))
+    return Table(others, log_norm, new_mean, new_variance), Conditional(site, others, weights)
 
 
 def _parts(table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
