@@ -14,14 +14,16 @@ import zoo
 from scipy.integrate import quad
 
 from energax._errors import ArgumentError, Diverged, EnergaxError, NotTractable, SpaceError
-from energax.densities import IndependentSites
+from energax.densities import Gaussian, IndependentSites
 from energax.energies import energy
 from energax.evaluation import _annealed, log_z
 from energax.evaluation._annealed import BATCH, annealed
+from energax.evaluation._log_z import default_kernel
 from energax.evaluation._pilot import Pilot, run_pilot
-from energax.kernels import ULA, BlockGibbs
+from energax.kernels import HMC, ULA, BlockGibbs
 from energax.paths import Geometric
 from energax.spaces import Binary, Euclidean
+from energax.testing import references
 
 KEY = jax.random.key(0)
 BIASES = np.array([3.0, -2.0, 1.0, -4.0, 0.5, 2.0])
@@ -46,6 +48,14 @@ def test_exact_ends_of_a_large_machine_are_refused():
     big = zoo.Machine(np.zeros((60, 40)), np.zeros(60), np.zeros(40))
     with pytest.raises(NotTractable, match="Leave `exact` out"):
         log_z(big.energy, exact="ends", key=KEY)
+
+
+def test_a_machine_with_real_units_is_annealed_by_blocks_unless_its_base_has_correlations():
+    machine = references.asymmetric_gaussian_rbm().energy
+    assert isinstance(default_kernel(machine), BlockGibbs)
+    assert isinstance(default_kernel(machine, Gaussian(jnp.zeros(3), jnp.ones(3))), BlockGibbs)
+    assert isinstance(default_kernel(machine, Gaussian(jnp.zeros(3), jnp.eye(3))), HMC)
+    assert isinstance(default_kernel(Gaussian(jnp.zeros(3))), HMC)
 
 
 def test_exact_draws_certify_both_ends():

@@ -12,7 +12,7 @@ from energax import exact as oracles
 from energax._errors import ArgumentError, NotTractable, Unreliable
 from energax._typing import PRNGKey
 from energax.densities import AbstractDensity
-from energax.energies import AbstractEnergy, blocks, is_confined, observed_space
+from energax.energies import AbstractEnergy, Interpolated, blocks, is_confined, latent, observed_space
 from energax.estimators import Estimate, Interval, IntervalKind, bar, ess_from_log_weights, log_z_from_work
 from energax.evaluation._annealed import Weights, annealed
 from energax.evaluation._bounds import mean_lower_bound
@@ -131,7 +131,7 @@ def log_z(
     key = choose(key, generator)
     keys = jax.random.split(key, 4)
     tell = _Progress(progress, budget)
-    kernel = default_kernel(energy) if kernel is None else kernel
+    kernel = default_kernel(energy, base) if kernel is None else kernel
     if not kernel.exact:
         raise ArgumentError(f"log Z needs an exact kernel; {type(kernel).__name__} leaves exp(−E) only roughly alone.")
     target(energy, kernel)
@@ -162,11 +162,16 @@ def log_z(
     return _assemble(prepared, forward, reverse, level, width, plan, known, run, warnings)
 
 
-def default_kernel(energy: AbstractEnergy) -> AbstractKernel:
-    """The kernel that anneals `energy` well without being asked: block Gibbs, heat bath or HMC."""
-    if not observed_space(energy).is_discrete:
-        return HMC(0.1, num_leapfrog=5)
-    return BlockGibbs() if blocks(energy) else HeatBath()
+def default_kernel(energy: AbstractEnergy, base: AbstractDensity | None = None) -> AbstractKernel:
+    """The kernel that anneals `energy` well without being asked: block Gibbs, heat bath or HMC.
+
+    Machines with real visible units keep their blocks on the way from a base without correlations, such as the one
+    that is fitted for a kernel of blocks; from another base HMC runs on their free energy.
+    """
+    if observed_space(energy).is_discrete:
+        return BlockGibbs() if blocks(energy) else HeatBath()
+    between = energy if base is None or latent(energy) is None else Interpolated(base, energy, 0.5)
+    return BlockGibbs() if latent(energy) is not None and blocks(between) else HMC(0.1, num_leapfrog=5)
 
 
 class _Progress:
