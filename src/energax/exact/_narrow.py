@@ -14,7 +14,7 @@ from energax._errors import NotTractable
 from energax.energies import AbstractEnergy, FactorGraph, bonds
 from energax.spaces import AbstractDiscreteSpace
 
-_FEW_SITES = 512
+_FEW_SITES = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,8 @@ def plan(energy: AbstractEnergy, max_table: int) -> tuple[AbstractDiscreteSpace,
             tried = _taken_apart(neighbours, order, widest)
             found += [tried] if tried else []
         if not found and space.num_sites <= _FEW_SITES:
-            tried = _taken_apart(neighbours, _order_of_least_fill(neighbours), widest)
+            order = _order_of_least_fill(neighbours, widest)
+            tried = _taken_apart(neighbours, order, widest) if order else None
             found += [tried] if tried else []
     if not found:
         raise NotTractable(
@@ -101,11 +102,14 @@ def _raster_orders(shape: tuple[int, ...]) -> Iterator[list[int]]:
         yield np.moveaxis(sites, axis, 0).reshape(-1).tolist()
 
 
-def _order_of_least_fill(neighbours: Sequence[set[int]]) -> list[int]:
+def _order_of_least_fill(neighbours: Sequence[set[int]], widest: int) -> list[int] | None:
     """The next site is one whose neighbours lack the fewest edges between them: slow to find, and narrow."""
     graph, order = {site: set(others) for site, others in enumerate(neighbours)}, []
     while graph:
-        site = min(graph, key=lambda s: sum(len(graph[s] - graph[o]) for o in graph[s]))
+        few = [site for site, others in graph.items() if len(others) <= widest]
+        if not few:
+            return None
+        site = min(few, key=lambda s: sum(len(graph[s] - graph[o]) for o in graph[s]))
         order.append(site)
         others = graph.pop(site)
         for other in others:
