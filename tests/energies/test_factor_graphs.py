@@ -80,7 +80,7 @@ def test_evidence_is_taken_into_the_tables():
         small().given(dict.fromkeys(range(4), 0))
 
 
-KERNELS = [HeatBath(), BlockGibbs(), Metropolis("blocks"), GibbsWithGradients()]
+KERNELS = [HeatBath(), BlockGibbs(), Metropolis("random"), GibbsWithGradients()]
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: f"{type(kernel).__name__} {vars(kernel)}")
