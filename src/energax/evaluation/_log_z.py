@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
+import numpy as np
 
 from energax import exact as oracles
 from energax._errors import ArgumentError, NotTractable, Unreliable
@@ -22,6 +23,7 @@ from energax.evaluation._plan import Plan, make_plan
 from energax.evaluation._result import LogZ
 from energax.evaluation._reverse import Reverse, run_reverse
 from energax.evaluation._rows import some_rows
+from energax.evaluation._side import hidden_rows, hidden_side
 from energax.kernels import HMC, AbstractKernel, BlockGibbs, HeatBath, target
 from energax.random import choose
 
@@ -90,7 +92,9 @@ def log_z(
         energy: The model. Of a latent energy log Z is that of the joint law, which its marginal shares.
         base: Base law of the path; by default independent sites fitted to the data or else to the model (discrete
             spaces), a normal law fitted likewise (Euclidean), the uniform law (boxes, tori).
-        kernel: An exact kernel; by default block Gibbs, heat bath or HMC, whichever fits. Step sizes are tuned.
+        kernel: An exact kernel; by default block Gibbs, heat bath or HMC, whichever fits. Step sizes are tuned. A
+            machine with at most 32 hidden units, and fewer than observed ones, is annealed on its hidden side by heat
+            bath, with the observed units summed out, unless a kernel or a base is given.
         data: Rows of data, an array or a split: starts of one family of ladders, and what the base is fitted to.
         level: Probability with which the ends that have a kind hold together.
         width: Wanted distance of the ends in nats; more particles are used up to the budget.
@@ -129,13 +133,17 @@ def log_z(
     if exact == "ends":
         return _exactly(energy, known, space.measure, level)
     key = choose(key, generator)
-    keys = jax.random.split(key, 4)
+    keys = jax.random.split(key, 5)
     tell = _Progress(progress, budget)
+    rows = None if data is None else some_rows(data, space, most=_MAX_ROWS, name="data")
+    side = hidden_side(energy) if kernel is None and base is None else None
+    if side is not None:
+        rows = None if rows is None else jax.tree.map(np.asarray, hidden_rows(side, rows, key=keys[4]))
+        energy = side
     kernel = default_kernel(energy, base) if kernel is None else kernel
     if not kernel.exact:
         raise ArgumentError(f"log Z needs an exact kernel; {type(kernel).__name__} leaves exp(−E) only roughly alone.")
     target(energy, kernel)
-    rows = None if data is None else some_rows(data, space, most=_MAX_ROWS, name="data")
     prepared = prepare(energy, kernel, base, rows, tell=tell, key=keys[0])
     plan = make_plan(
         prepared,
@@ -158,8 +166,8 @@ def log_z(
     )
     reverse = run_reverse(energy, prepared, plan, rows, forward, budget=budget // 4, tell=tell, key=keys[3])
     tell.finish()
-    run = _describe(prepared, plan, tell.done)
-    return _assemble(prepared, forward, reverse, level, width, plan, known, run, warnings)
+    run = _describe(prepared, plan, tell.done) | {"side": "observed" if side is None else "hidden"}
+    return _assemble(prepared, forward, reverse, level, width, plan, known, space.measure, run, warnings)
 
 
 def default_kernel(energy: AbstractEnergy, base: AbstractDensity | None = None) -> AbstractKernel:
@@ -258,6 +266,7 @@ def _assemble(
     width: float,
     plan: Plan,
     known: float | None,
+    measure: str,
     run: dict[str, Any],
     warnings: list[str],
 ) -> LogZ:
@@ -297,7 +306,6 @@ def _assemble(
             "(on the command line: energax evaluate RUN --budget N)."
         )
     interval = Interval(min(lower, value.value), max(upper, value.value), "certified", kind, level)
-    measure = prepared.path.start.space.measure
     return LogZ(value.value, stderr, interval, known, measure, diagnostics, tuple(warnings))
 
 

@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 from energax._errors import KernelMismatch, NotTractable
 from energax._typing import PRNGKey
 from energax.densities import AbstractDensity, IndependentSites
-from energax.energies import AbstractEnergy, Block, blocks, exact_draw, latent, observed, observed_space
+from energax.energies import AbstractEnergy, Block, blocks, exact_draw, latent, marginal, observed, observed_space
 from energax.evaluation._annealed import BATCH, UNIT, annealed
 from energax.evaluation._base_law import default_base, fit_base
 from energax.evaluation._hunt import hunt
@@ -162,7 +162,8 @@ def _blend(
             return None
         logits = [law.logits for law in laws if isinstance(law, IndependentSites)]
         return LabelledPath(SiteMixture(jnp.stack(logits), log_weights, space), energy)
-    path = Geometric(Mixture(tuple(laws), log_weights), energy)
+    # A mixture couples the sites, so that the hidden part has no closed form beside it: sum it out before.
+    path = Geometric(Mixture(tuple(laws), log_weights), energy if kernel.uses_hidden else marginal(energy))
     try:
         target(path.at(jnp.ones(())), kernel)
     except KernelMismatch:
