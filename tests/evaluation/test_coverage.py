@@ -38,9 +38,7 @@ def case(family: str, kind: str, index: int, **options) -> tuple[LogZ, float]:
     rng = np.random.default_rng(seed)
     machine = zoo.ZOO[family](rng)
     rows = zoo.rows_of(kind, machine, rng)
-    found = log_z(
-        machine.energy, data=rows, budget=BUDGET, exact=False, key=jax.random.key(seed), **options
-    )
+    found = log_z(machine.energy, data=rows, budget=BUDGET, exact=False, key=jax.random.key(seed), **options)
     assert found.exact is None
     return found, zoo.exact_log_z(machine)
 
