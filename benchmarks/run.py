@@ -17,6 +17,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent
+PAGE = ROOT.parent / "docs" / "benchmarks.md"
+HEAD = """# Benchmarks
+
+Ours and a peer on the same work in the same run, taking turns, after compilation, whose time is told apart; draws have to
+pass a check of their law before their time counts. `make bench` runs all of them, `python benchmarks/run.py NAME` one.
+This page is written by that command; the same numbers are in `benchmarks/results.json`. A row of a peer names its own
+generator of random numbers; ours stand with the fast keys and with threefry, the generator of the JAX peers.
+"""
 sys.path.insert(0, str(ROOT))
 
 
@@ -62,18 +70,26 @@ def main(names: list[str]) -> int:
             print(f"{name}: a peer failed: {error.stderr or error}", file=sys.stderr)
             return 1
         results[name] = {"environment": environment(), "rows": rows}
-        print(table(name, rows))
+        print(section(name, results[name]))
         path.write_text(json.dumps(results, indent=2) + "\n")
-    (ROOT / "RESULTS.md").write_text("\n\n".join(table(name, r["rows"]) for name, r in sorted(results.items())) + "\n")
+    PAGE.write_text("\n".join([HEAD, *(section(name, found) for name, found in sorted(results.items()))]))
     return 0
 
 
-def table(name: str, rows: list[dict]) -> str:
+def section(name: str, found: dict) -> str:
+    """A task's table, with what it measures and the machine that it ran on."""
+    machine = found["environment"]
+    said = (tasks()[name].__doc__ or "").strip().splitlines()[0]
+    where = f"{machine['cpu']}, {machine['cores']} cores; Python {machine['python']}, JAX {machine['jax']}."
+    return f"## {name}\n\n{said}\n\n{rows_of(found['rows'])}\n\n{where}\n"
+
+
+def rows_of(rows: list[dict]) -> str:
     columns = list(rows[0])
     cells = [
         [f"{v:.4g}" if isinstance(v, float) else str(v) for v in (row.get(c, "") for c in columns)] for row in rows
     ]
-    lines = [f"## {name}", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in cells])
 
 
