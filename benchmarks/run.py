@@ -20,10 +20,10 @@ ROOT = Path(__file__).parent
 PAGE = ROOT.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
-Ours and a peer on the same work in the same run, taking turns, after compilation, whose time is told apart; draws have to
-pass a check of their law before their time counts. `make bench` runs all of them, `python benchmarks/run.py NAME` one.
-This page is written by that command; the same numbers are in `benchmarks/results.json`. A row of a peer names its own
-generator of random numbers; ours stand with the fast keys and with threefry, the generator of the JAX peers.
+Ours and a peer on the same work in the same run, taking turns, after compilation, whose time is told apart; draws
+have to pass a check of their law before their time counts. `make bench` runs all of them,
+`python benchmarks/run.py NAME` one. This page is written by that command; the same numbers are in
+`benchmarks/results.json`. A row names its generator of random numbers.
 """
 sys.path.insert(0, str(ROOT))
 
