@@ -167,7 +167,8 @@ def require_positive(kernel: AbstractKernel, name: str, value: Any) -> None:
     if eqx.is_array(value) and not isinstance(value, Tracer):
         numbers = np.asarray(value)
         if not np.all((numbers > 0) & np.isfinite(numbers)):
-            raise ArgumentError(f"{type(kernel).__name__} needs a positive {name}, got {np.array2string(numbers, precision=6)}.")
+            shown = np.array2string(numbers, precision=6)
+            raise ArgumentError(f"{type(kernel).__name__} needs a positive {name}, got {shown}.")
 
 
 def as_step_size(value: Any) -> Scalar:
