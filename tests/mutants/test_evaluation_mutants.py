@@ -48,7 +48,7 @@ def check_both_ends(run, rng):
     for _ in range(REPLICATES):
         there, back = run(rng)
         reverse = Reverse(weights(back), "assumes-equilibrium", (), {}, [])
-        found = _log_z._assemble(prepared, weights(there), reverse, LEVEL, 1.0, plan, None, "counting", {}, []).interval
+        found = _log_z._assemble(prepared, weights(there), reverse, LEVEL, 1.0, plan, {}).interval
         low, high = low + (found.lower > LOG_Z), high + (found.upper < LOG_Z)
     for misses in (low, high):
         assert binom.sf(misses - 1, REPLICATES, (1 - LEVEL) / 2) >= FALSE_ALARM, f"{low} and {high} misses"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import jax
 import numpy as np
@@ -26,9 +27,11 @@ from energax.evaluation._rows import some_rows
 from energax.evaluation._side import hidden_rows, hidden_side
 from energax.kernels import HMC, AbstractKernel, BlockGibbs, HeatBath, target
 from energax.random import choose
+from energax.spaces import AbstractDiscreteSpace
 
 _MAX_ROWS = 10_000
 _BUDGET = 8_000_000
+_LEAST_BUDGET = 20_000
 _MIN_REVERSE_ESS = 10.0
 _CHEAP_STATES = 2**20
 
@@ -86,15 +89,16 @@ def log_z(
 
     Exactness: the lower end at any budget. An energy in float32 carries its own rounding, about 1e-7 of its size.
 
-    Cost: at most about `budget` transitions.
+    Cost: at most about `budget` transitions, and as much again where a hidden side is tried.
 
     Args:
         energy: The model. Of a latent energy log Z is that of the joint law, which its marginal shares.
         base: Base law of the path; by default independent sites fitted to the data or else to the model (discrete
             spaces), a normal law fitted likewise (Euclidean), the uniform law (boxes, tori).
         kernel: An exact kernel; by default block Gibbs, heat bath or HMC, whichever fits. Step sizes are tuned. A
-            machine with at most 32 hidden units, and fewer than observed ones, is annealed on its hidden side by heat
-            bath, with the observed units summed out, unless a kernel or a base is given.
+            machine with at most 32 hidden units, and fewer than observed ones, whose upper end block Gibbs cannot hold
+            is annealed once more on its hidden side, by heat bath with the observed units summed out; each attempt
+            then has half of the probability to fail.
         data: Rows of data, an array or a split: starts of one family of ladders, and what the base is fitted to.
         level: Probability with which the ends that have a kind hold together.
         width: Wanted distance of the ends in nats; more particles are used up to the budget.
@@ -132,18 +136,50 @@ def log_z(
     known = _exact_value(energy) if exact in ("auto", "ends", True) else None
     if exact == "ends":
         return _exactly(energy, known, space.measure, level)
-    key = choose(key, generator)
-    keys = jax.random.split(key, 5)
+    keys = jax.random.split(choose(key, generator), 3)
     tell = _Progress(progress, budget)
     rows = None if data is None else some_rows(data, space, most=_MAX_ROWS, name="data")
-    side = hidden_side(energy) if kernel is None and base is None else None
-    if side is not None:
-        rows = None if rows is None else jax.tree.map(np.asarray, hidden_rows(side, rows, key=keys[4]))
-        energy = side
-    kernel = default_kernel(energy, base) if kernel is None else kernel
-    if not kernel.exact:
-        raise ArgumentError(f"log Z needs an exact kernel; {type(kernel).__name__} leaves exp(−E) only roughly alone.")
-    target(energy, kernel)
+    chosen = default_kernel(energy, base) if kernel is None else kernel
+    if not chosen.exact:
+        raise ArgumentError(f"log Z needs an exact kernel; {type(chosen).__name__} leaves exp(−E) only roughly alone.")
+    target(energy, chosen)
+    free = kernel is None and base is None and num_levels is None and num_particles is None
+    side = hidden_side(energy) if free else None
+
+    def attempt(energy: AbstractEnergy, kernel: AbstractKernel, rows: Any, budget: int, key: PRNGKey) -> LogZ:
+        # Each of two attempts may fail in half of the cases in which the one may.
+        own = level if side is None else 0.5 * (1.0 + level)
+        return _attempt(energy, kernel, base, rows, own, width, num_levels, num_particles, budget, tell, key)
+
+    found = attempt(energy, chosen, rows, budget, keys[0])
+    if side is not None and found.interval.upper_kind == "none":
+        rows = None if rows is None else jax.tree.map(np.asarray, hidden_rows(side, rows, key=keys[1]))
+        tell.unit = cast(AbstractDiscreteSpace, side.space).num_sites
+        other = attempt(side, HeatBath(), rows, max(budget // tell.unit, _LEAST_BUDGET), keys[2])
+        if math.isfinite(other.interval.upper) or other.interval.lower > found.interval.lower:
+            found = dataclasses.replace(other, diagnostics={**other.diagnostics, "side": "hidden"})
+    tell.finish()
+    interval = dataclasses.replace(found.interval, level=level)
+    notes = (*warnings, *found.warnings)
+    return dataclasses.replace(found, interval=interval, exact=known, measure=space.measure, warnings=notes)
+
+
+def _attempt(
+    energy: AbstractEnergy,
+    kernel: AbstractKernel,
+    base: AbstractDensity | None,
+    rows: Any,
+    level: float,
+    width: float,
+    num_levels: int | None,
+    num_particles: int | None,
+    budget: int,
+    tell: _Progress,
+    key: PRNGKey,
+) -> LogZ:
+    """The interval from one energy by one kernel."""
+    keys = jax.random.split(key, 4)
+    before = tell.done
     prepared = prepare(energy, kernel, base, rows, tell=tell, key=keys[0])
     plan = make_plan(
         prepared,
@@ -165,9 +201,8 @@ def log_z(
         key=keys[2],
     )
     reverse = run_reverse(energy, prepared, plan, rows, forward, budget=budget // 4, tell=tell, key=keys[3])
-    tell.finish()
-    run = _describe(prepared, plan, tell.done) | {"side": "observed" if side is None else "hidden"}
-    return _assemble(prepared, forward, reverse, level, width, plan, known, space.measure, run, warnings)
+    run = _describe(prepared, plan, (tell.done - before) // tell.unit)
+    return _assemble(prepared, forward, reverse, level, width, plan, run)
 
 
 def default_kernel(energy: AbstractEnergy, base: AbstractDensity | None = None) -> AbstractKernel:
@@ -186,10 +221,10 @@ class _Progress:
     """Counts transitions, and passes them on with what the run is expected to need."""
 
     def __init__(self, progress: Callable[[int, int], None] | None, budget: int) -> None:
-        self.progress, self.budget, self.done = progress, budget, 0
+        self.progress, self.budget, self.done, self.unit = progress, budget, 0, 1
 
     def __call__(self, num: int) -> None:
-        self.done += num
+        self.done += num * self.unit
         if self.progress is not None:
             self.progress(min(self.done, self.budget - 1), self.budget)
 
@@ -207,10 +242,10 @@ def _checked_options(
     num_levels: int | None,
     num_particles: int | None,
 ) -> list[str]:
-    if not (0.0 < level < 1.0 and width > 0 and budget >= 20_000):
+    if not (0.0 < level < 1.0 and width > 0 and budget >= _LEAST_BUDGET):
         raise ArgumentError(
-            f"log_z needs a level in (0, 1), a positive width and a budget of at least 20000 transitions; got "
-            f"level={level}, width={width}, budget={budget}."
+            f"log_z needs a level in (0, 1), a positive width and a budget of at least {_LEAST_BUDGET} transitions; "
+            f"got level={level}, width={width}, budget={budget}."
         )
     if (num_levels is not None and num_levels < 2) or (num_particles is not None and num_particles < 2):
         raise ArgumentError(f"num_levels and num_particles must be at least 2; got {num_levels} and {num_particles}.")
@@ -265,11 +300,10 @@ def _assemble(
     level: float,
     width: float,
     plan: Plan,
-    known: float | None,
-    measure: str,
     run: dict[str, Any],
-    warnings: list[str],
 ) -> LogZ:
+    """The interval in the measure of the path, and what is wrong with it."""
+    warnings: list[str] = []
     half = (1.0 - level) / 2.0
     lower = mean_lower_bound(forward.log_means, half)
     upper = -mean_lower_bound(reverse.weights.log_means, half)
@@ -306,7 +340,8 @@ def _assemble(
             "(on the command line: energax evaluate RUN --budget N)."
         )
     interval = Interval(min(lower, value.value), max(upper, value.value), "certified", kind, level)
-    return LogZ(value.value, stderr, interval, known, measure, diagnostics, tuple(warnings))
+    measure = prepared.path.start.space.measure
+    return LogZ(value.value, stderr, interval, None, measure, diagnostics, tuple(warnings))
 
 
 def _contradictions(prepared: Prepared, reverse: Reverse, lower: float, upper: float) -> list[str]:
