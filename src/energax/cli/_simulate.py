@@ -23,6 +23,7 @@ def simulate(arguments: Sequence[str]) -> int:
         [
             ("energy", str | None, None, "Your own energy instead of a named model: file.py:name."),
             ("size", int | None, None, "Length of the lattice, or dimension."),
+            ("q", int | None, None, "Number of values of a site of potts; 3 by default."),
             ("temperature", str, "1.0", "One temperature T, or T1:T2:N for N of them, such as 1.5:3.5:9."),
             ("kernel", str | None, None, f"One of: {', '.join(runs.KERNELS)}."),
             ("num_sweeps", int, 2000, "Transitions of each chain at each temperature, after warm-up."),
@@ -35,7 +36,7 @@ def simulate(arguments: Sequence[str]) -> int:
     )
     asked: Any = parse(cls, arguments, "simulate", _DESCRIPTION)
     ts = runs.temperatures(asked.temperature)
-    name, model, size = runs.simulated_model(asked.model, asked.energy, asked.size)
+    name, model, size = runs.simulated_model(asked.model, asked.energy, asked.size, asked.q)
     if asked.seed < 0:
         raise ArgumentError(f"--seed must not be negative, got {asked.seed}.")
     if asked.kernel is not None:

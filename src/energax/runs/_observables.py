@@ -62,6 +62,15 @@ def _energy_powers(draws: Draws, beta: float, num_sites: int) -> list[np.ndarray
     return [centred, centred**2]
 
 
+def _twist(draws: Draws, beta: float, num_sites: int) -> list[np.ndarray]:
+    return [draws["stiffness"], draws["current_squared"]]
+
+
+def _of(name: str) -> Observable:
+    """The mean of a series."""
+    return Observable(name, lambda draws, beta, num_sites: [draws[name]], _first)
+
+
 def _magnetization_powers(draws: Draws, beta: float, num_sites: int) -> list[np.ndarray]:
     m = draws["magnetization"]
     return [np.abs(m), m**2, m**4]
@@ -83,6 +92,10 @@ def _binder(means: Array, beta: float, num_sites: int) -> Array:
     return 1.0 - means[2] / (3.0 * means[1] ** 2)
 
 
+def _helicity(means: Array, beta: float, num_sites: int) -> Array:
+    return means[0] - beta * means[1]
+
+
 ENERGY = (
     Observable("energy_per_site", _energy, _first),
     Observable("heat_capacity", _energy_powers, _heat_capacity),
@@ -93,6 +106,8 @@ MAGNET = (
     Observable("susceptibility", _magnetization_powers, _susceptibility),
     Observable("binder_cumulant", _magnetization_powers, _binder),
 )
+ROTORS = (*MAGNET, Observable("helicity_modulus", _twist, _helicity), _of("vortex_density"))
+CLUSTER = (_of("energy"), _of("radius_of_gyration"))
 
 
 def as_row(found: Estimate) -> dict[str, float | None]:

@@ -6,13 +6,16 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from energax import densities, energies
+from energax._typing import PRNGKey
 from energax.energies import AbstractEnergy
 from energax.exact import ising_torus
-from energax.runs._observables import ENERGY, MAGNET, Observable
+from energax.runs._clusters import compact_clusters
+from energax.runs._observables import CLUSTER, ENERGY, MAGNET, ROTORS, Observable
+from energax.runs._series import ClusterSeries, PottsOrder, magnetization, nothing, rotors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +31,9 @@ class SimulatedModel:
         save: Function of one configuration: series that observables use beside the energy.
         kernel: Name of the usual kernel.
         exact: (size, temperature) → exact values by observable, where they are known.
-        values: The smallest and the largest value of a site, for pictures; None where a picture says nothing.
+        values: The smallest and the largest value of a picture; None where a picture says nothing.
+        shown: Configuration → picture.
+        start: (energy, number of chains, key) → starts; the initial law of the space where it is None.
     """
 
     summary: str
@@ -40,17 +45,8 @@ class SimulatedModel:
     kernel: str
     exact: Callable[[int, float], dict[str, float]] | None = None
     values: tuple[float, float] | None = None
-
-
-def magnetization(x: Array) -> dict[str, Array]:
-    """The mean of the sites, one number a configuration."""
-    return {"magnetization": jnp.mean(x.astype(jnp.result_type(float)))}
-
-
-def nothing(x: Any) -> dict[str, Array]:
-    """No series beside the energy."""
-    del x
-    return {}
+    shown: Callable[[np.ndarray], np.ndarray] = lambda x: x
+    start: Callable[[Any, int, PRNGKey], Array] | None = None
 
 
 def _torus(size: int, temperature: float) -> dict[str, float]:
@@ -58,10 +54,46 @@ def _torus(size: int, temperature: float) -> dict[str, float]:
     return {"energy_per_site": found.energy_per_site, "heat_capacity": found.heat_capacity_per_site}
 
 
+def potts(num_states: int) -> SimulatedModel:
+    """The Potts ferromagnet on a periodic square lattice, E = −Σ δ(s_i, s_j).
+
+    Two values are Ising's model at half the coupling, E = ½ E_Ising − N, whose torus is exact.
+    """
+
+    def torus(size: int, temperature: float) -> dict[str, float]:
+        found = _torus(size, 2.0 * temperature)
+        return {"energy_per_site": 0.5 * found["energy_per_site"] - 1.0, "heat_capacity": found["heat_capacity"]}
+
+    return SimulatedModel(
+        "Potts ferromagnet on a periodic square lattice, J = 1; --q values",
+        lambda n: energies.Potts((n or 32,) * 2, num_states), 32, 2, MAGNET, PottsOrder(num_states), "swendsen-wang",
+        torus if num_states == 2 else None, (0.0, num_states - 1.0),
+    )  # fmt: skip
+
+
+def _lj13(x: Array) -> dict[str, Array]:
+    return ClusterSeries(energies.LennardJonesCluster(13))(x)
+
+
 SIMULATED: dict[str, SimulatedModel] = {
     "ising": SimulatedModel(
         "Ising ferromagnet on a periodic square lattice, J = 1",
         lambda n: energies.Ising(n or 32), 32, 2, MAGNET, magnetization, "block-gibbs", _torus, (-1.0, 1.0),
+    ),
+    "potts": potts(3),
+    "xy": SimulatedModel(
+        "planar rotors on a periodic square lattice, J = 1; pictures show the cosine",
+        lambda n: energies.XY((n or 32,) * 2), 32, 3, ROTORS, rotors, "nuts", None, (-1.0, 1.0), np.cos,
+    ),
+    "phi4": SimulatedModel(
+        "scalar φ⁴ field on a periodic square lattice, m² = −4, λ = 4.5",
+        lambda n: energies.Phi4((n or 32,) * 2, quartic=4.5, mass_squared=-4.0), 32, 3, MAGNET, magnetization, "nuts",
+        None, (-1.5, 1.5),
+    ),
+    "lj13": SimulatedModel(
+        "thirteen Lennard-Jones particles, ε = 2, in a trap for their centre of mass",
+        lambda n: energies.LennardJonesCluster(13), None, 1, CLUSTER, _lj13, "nuts",
+        start=lambda energy, num, key: compact_clusters(energy, num, key=key),
     ),
     "double-well": SimulatedModel(
         "tilted double well in one dimension, 8 (x² − 1)² + x / 2",

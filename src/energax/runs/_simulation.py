@@ -20,7 +20,9 @@ from energax.kernels import AbstractStepSizeKernel, suggestions
 from energax.runs._kernels import KERNELS
 from energax.runs._observables import ENERGY, MAGNET, as_row
 from energax.runs._registry import entry
-from energax.runs._simulated import SIMULATED, SimulatedModel, magnetization, nothing
+from energax.runs._series import magnetization, nothing
+from energax.runs._simulated import SIMULATED, SimulatedModel, potts
+from energax.runs._summary import plain
 from energax.sampling import Samples, StepSizeAdaptation, sample
 from energax.spaces import AbstractTwoValuedSpace
 
@@ -60,15 +62,9 @@ class Simulation:
     result: str
 
     def to_json(self) -> dict[str, Any]:
-        """The results without arrays."""
-        return {
-            "model": self.model,
-            "result": self.result,
-            "settings": self.settings,
-            "points": self.points,
-            "exact": self.exact,
-            "warnings": self.warnings,
-        }
+        """The results without arrays; infinities and NaN become None."""
+        names = ("model", "result", "settings", "points", "exact", "warnings")
+        return plain({name: getattr(self, name) for name in names})
 
 
 def temperatures(text: str) -> list[float]:
@@ -128,14 +124,18 @@ def load_energy(spec: str) -> AbstractEnergy:
     return energy
 
 
-def simulated_model(model: str | None, energy: str | None, size: int | None) -> tuple[str, SimulatedModel, int | None]:
-    """The name, the model and its size that a command line asks for.
+def simulated_model(
+    model: str | None, energy: str | None, size: int | None, q: int | None = None
+) -> tuple[str, SimulatedModel, int | None]:
+    """The name, the model and its size that a command line asks for; q is the number of values of a Potts site.
 
     Raises:
         ArgumentError: The name is unknown, or the size makes no sense.
     """
     if (model is None) == (energy is None):
         raise ArgumentError(f"Name a model or give --energy file.py:name, one of them. {nearest('', SIMULATED)}")
+    if q is not None and (model != "potts" or q < 2):
+        raise ArgumentError(f"--q belongs to potts and must be 2 or more, got {q} with {model or energy}.")
     if energy is not None:
         if size is not None:
             raise ArgumentError("--size belongs to named models; an energy of your own has its size already.")
@@ -143,7 +143,7 @@ def simulated_model(model: str | None, energy: str | None, size: int | None) -> 
     assert model is not None
     if model not in SIMULATED:
         raise ArgumentError(f"Unknown model {model!r}. {nearest(model, SIMULATED)}")
-    known = SIMULATED[model]
+    known = SIMULATED[model] if q is None else potts(q)
     if size is not None and (known.size is None or size < known.smallest):
         least = "comes in one size" if known.size is None else f"needs --size of {known.smallest} or more"
         raise ArgumentError(f"{model} {least}, got {size}.")
@@ -192,7 +192,8 @@ def simulate(
     adapt = StepSizeAdaptation() if isinstance(mover, AbstractStepSizeKernel) and mover.exact else None
     warm_up = max(num_sweeps // 5, _TUNED_STEPS if adapt is not None else 1)
     runs: dict[float, Samples] = {}
-    x, result = None, "successful"
+    x = None if model.start is None else model.start(energy, num_chains, jax.random.fold_in(key, len(ts)))
+    result = "successful"
     ordered = sorted(ts, reverse=True)
     try:
         for i, t in enumerate(ordered):
@@ -244,7 +245,7 @@ def _collect(
         if poor:
             warnings.append(f"T = {t:.4g}: do not lean on {', '.join(poor)}: {found[poor[0]].warnings[0]}")
         traces.append(draws["energy"])
-        pictures.append(np.asarray(jax.tree.leaves(run.last)[0][0], np.float64))
+        pictures.append(model.shown(np.asarray(jax.tree.leaves(run.last)[0][0], np.float64)))
     exact = [{} if model.exact is None or size is None else model.exact(size, t) for t in runs]
     curve = _exact_curve(model, size, list(runs))
     shown = None if model.values is None else pictures
