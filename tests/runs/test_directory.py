@@ -54,7 +54,12 @@ def test_names_of_folders_are_plain(source: str, name: str) -> None:
 def test_an_existing_out_is_refused_and_kept() -> None:
     Path("mine").mkdir()
     Path("mine/notes.txt").write_text("keep me")
-    with pytest.raises(RunError, match="mine exists already; a run never overwrites anything"):
+    with pytest.raises(
+        RunError, match=r"mine exists already; a run never overwrites anything. Choose another --out\.$"
+    ):
+        fresh_directory("mine", "digits", "rbm")
+    Path("mine/config.json").write_text("{}")
+    with pytest.raises(RunError, match="or continue it with `energax resume mine`"):
         fresh_directory("mine", "digits", "rbm")
     assert Path("mine/notes.txt").read_text() == "keep me"
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from energax import exact, runs, testing
+from energax import exact, runs, sampling, testing
 from energax._errors import ArgumentError
+from energax.runs import _simulation
 from energax.runs._observables import MAGNET, Observable
 
 REPEATS = 60
@@ -98,3 +99,31 @@ def test_temperatures_are_read():
 def test_temperatures_that_make_no_sense(text, told):
     with pytest.raises(ArgumentError, match=told):
         runs.temperatures(text)
+
+
+@pytest.mark.parametrize("done", [1, 0])
+def test_an_interrupt_keeps_the_temperatures_that_are_done(monkeypatch, done):
+    model, calls = runs.SIMULATED["ising"], []
+
+    def interrupted(*args, **options):
+        calls.append(1)
+        if len(calls) > done:
+            raise KeyboardInterrupt
+        return sampling.sample(*args, **options)
+
+    monkeypatch.setattr(_simulation, "sample", interrupted)
+
+    def simulate():
+        return runs.simulate(
+            "ising", model, 4, [2.0, 5.0], key=jax.random.key(0), num_sweeps=400, num_chains=4, kernel="heat-bath"
+        )
+
+    if not done:
+        with pytest.raises(KeyboardInterrupt):
+            simulate()
+        return
+    found = simulate()
+    # Chains begin at the hottest temperature.
+    assert [p["temperature"] for p in found.points] == [5.0]
+    assert found.result == "interrupted"
+    assert "Interrupted: 1 of 2 temperatures are here" in found.warnings[0]

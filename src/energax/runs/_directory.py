@@ -42,9 +42,9 @@ def fresh_directory(out: str | Path | None, data: str, model: str) -> Path:
     except FileExistsError as error:
         if out is None:
             raise RunError(f"{Path.cwd() / 'runs'} is not a folder, so no run can be created in it.") from error
+        go_on = f", or continue it with `energax resume {out}`" if (Path(out) / "config.json").exists() else ""
         raise RunError(
-            f"{out} exists already; a run never overwrites anything. Choose another --out, or continue it with "
-            f"`energax resume {out}`."
+            f"{out} exists already; a run never overwrites anything. Choose another --out{go_on}."
         ) from error
     except OSError as error:
         raise RunError(f"No run can be created in {out or 'runs'}: {error.strerror or error}.") from error

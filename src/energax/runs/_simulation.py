@@ -29,6 +29,9 @@ from energax.spaces import AbstractTwoValuedSpace
 _TUNED_STEPS = 100
 """Sweeps of warm-up, at least, where a step size has to be found."""
 
+_LEAST_SWEEPS = 8
+"""Fewer tell nothing of an error."""
+
 _CURVE_POINTS = 101
 """Temperatures at which an exact curve is drawn."""
 
@@ -183,9 +186,9 @@ def simulate(
         ArgumentError: Counts that make no sense, an unknown kernel.
         KernelMismatch: The kernel does not fit the model.
     """
-    if num_sweeps < 8 or num_chains < 1:
+    if num_sweeps < _LEAST_SWEEPS or num_chains < 1:
         raise ArgumentError(
-            f"--num-sweeps must be 8 or more and --num-chains 1 or more, got {num_sweeps}, {num_chains}."
+            f"--num-sweeps must be {_LEAST_SWEEPS} or more and --num-chains 1 or more, got {num_sweeps}, {num_chains}."
         )
     named = entry("kernel", kernel or model.kernel)
     mover, energy = named.build(named.config()), model.build(size)
@@ -206,6 +209,8 @@ def simulate(
             )  # fmt: skip
             mover, x = runs[t].kernel, runs[t].last
             if runs[t].result == "interrupted":
+                if runs[t].energy.shape[1] < _LEAST_SWEEPS:
+                    del runs[t]
                 raise KeyboardInterrupt
     except KeyboardInterrupt:
         result = "interrupted"
@@ -228,6 +233,11 @@ def _collect(
 ) -> Simulation:
     num_sites = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(observed_space(energy).struct)))
     points, warnings, traces, pictures = [], [], [], []
+    if result == "interrupted":
+        warnings.append(
+            f"Interrupted: {len(runs)} of {len(settings['temperatures'])} temperatures are here, the last of them "
+            "perhaps cut short. For the others run it again with their --temperature and another --out."
+        )
     for t, run in runs.items():
         # The chain saw βE.
         draws = {"energy": np.asarray(run.energy, np.float64) * t, **(run.x or {})}
