@@ -173,6 +173,8 @@ def _divergences(laws: AbstractDensity, base: AbstractDensity, key: PRNGKey) -> 
 def _means(laws: AbstractDensity, fn: Callable[[Any, Any], Array], key: PRNGKey) -> Float[Array, " place"]:
     """E_g fn(g, x) over a few draws of each of some stacked laws g."""
     arrays, static = eqx.partition(laws, eqx.is_array)
+    # With the fast generator these few draws take the compiler of JAX 0.12 minutes where a law has few sites.
+    key = jax.random.key(jax.random.bits(key, (), jnp.uint32))
 
     def one(arrays: Any, key: PRNGKey) -> Array:
         law: Any = eqx.combine(arrays, static)
