@@ -177,6 +177,34 @@ def test_results_have_their_shapes_and_print(key):
     assert again.x.shape == (5, 1)
 
 
+def test_draws_of_all_levels_have_the_energies_of_their_levels(key):
+    path = paths.Geometric(densities.Gaussian(jnp.zeros(2), 1.0), densities.Gaussian(jnp.ones(2), 0.5))
+    ts = jnp.linspace(0, 1, 3)
+    run = sampling.replica_exchange(path, kernels.RandomWalk(0.5), ts, key=key, num_sweeps=40, num_chains=4, keep="all")
+    x, energy = run.every_level
+    assert x.shape == (4, 40, 3, 2)
+    np.testing.assert_array_equal(x[:, :, -1], run.x)
+    np.testing.assert_array_equal(x[:, -1], run.last)
+    np.testing.assert_array_equal(energy[:, :, -1], run.energy)
+    per_level = jax.vmap(jax.vmap(jax.vmap(path.value), in_axes=(None, 0)), in_axes=(None, 0))
+    np.testing.assert_allclose(energy, per_level(ts, x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_run_that_goes_on_counts_the_trips_that_were_under_way(key):
+    """On the conveyor each replica travels, so that a run in two halves makes the trips of the whole one."""
+    base = densities.Gaussian(jnp.zeros(1), 1.0)
+    path, ts = paths.Geometric(base, base), jnp.linspace(0.0, 1.0, 4)
+
+    def run(num, x0=None, origin=None):
+        return sampling.replica_exchange(path, kernels.RandomWalk(1.0), ts, x0, key=key, num_sweeps=num, origin=origin)
+
+    first = run(20)
+    second, forgetful = run(20, first.last, first.origin), run(20, first.last)
+    assert int((first.num_round_trips + second.num_round_trips)[0]) == 17
+    assert int((first.num_round_trips + forgetful.num_round_trips)[0]) < 17
+    np.testing.assert_array_equal(run(40).origin, second.origin)
+
+
 def test_nonsense_is_refused(key):
     path = paths.tempering(references.asymmetric_rbm().energy)
     with pytest.raises(ArgumentError, match="strictly increasing"):
@@ -186,6 +214,14 @@ def test_nonsense_is_refused(key):
     with pytest.raises(ArgumentError, match="chain, level"):
         sampling.replica_exchange(
             path, kernels.BlockGibbs(), jnp.array([0.0, 1.0]), jnp.zeros((4, 3, 6)), key=key, num_sweeps=1
+        )
+    with pytest.raises(ArgumentError, match='"last" or "all"'):
+        sampling.replica_exchange(
+            path, kernels.BlockGibbs(), jnp.array([0.0, 1.0]), key=key, num_sweeps=1, keep="first"
+        )
+    with pytest.raises(ArgumentError, match="`origin` must be"):
+        sampling.replica_exchange(
+            path, kernels.BlockGibbs(), jnp.array([0.0, 1.0]), key=key, num_sweeps=1, origin=np.zeros((2, 2), int)
         )
     with pytest.raises(KernelMismatch, match="MALA"):
         sampling.replica_exchange(path, kernels.MALA(0.1), jnp.array([0.0, 1.0]), key=key, num_sweeps=1)

@@ -41,6 +41,8 @@ class ReplicaSamples:
         num_round_trips: For each chain how often one went on from there back to the first level.
         chain_swap_rate: `swap_rate` of each chain, (chain, level − 1).
         settings: How it was run.
+        origin: Where each replica has been, (chain, level): with `last` a start for a call that goes on counting trips.
+        every_level: What `save` made of the draws, and their energies, (chain, draw, level, ...), with ``keep="all"``.
     """
 
     samples: Samples
@@ -52,6 +54,8 @@ class ReplicaSamples:
     num_round_trips: np.ndarray
     chain_swap_rate: np.ndarray
     settings: dict[str, Any]
+    origin: np.ndarray
+    every_level: tuple[PyTree[Any], np.ndarray] | None = None
 
     @property
     def barrier(self) -> Estimate:
@@ -136,6 +140,8 @@ def replica_exchange(
     swap_every: int = 1,
     thin: int = 1,
     save: Callable[[Any], Any] | None = lambda x: x,
+    keep: str = "last",
+    origin: Int[np.ndarray, "chain level"] | None = None,
     throw: bool = True,
     generator: str = "auto",
     progress: Callable[[int, int], None] | None = None,
@@ -171,6 +177,8 @@ def replica_exchange(
         swap_every: Transitions between swaps.
         thin: Keep every `thin`-th sweep; must divide `num_sweeps`.
         save: Function of one configuration whose values are stored; None stores only energies.
+        keep: ``"last"``: draws of the last level; ``"all"``: of every level, in `ReplicaSamples.every_level` too.
+        origin: That of an earlier run whose `last` is `x0`, to go on counting its round trips.
         throw: Raise if an energy at the last level is not finite.
         generator: As in `sample`.
         progress: Called with (done, total) sweeps now and then.
@@ -199,13 +207,21 @@ def replica_exchange(
     """
     levels = np.asarray(ts, np.float64)
     _check(levels, num_sweeps, num_warmup, swap_every, thin)
+    if keep not in ("last", "all"):
+        raise ArgumentError(f'`keep` must be "last" or "all", got {keep!r}.')
     space = observed_space(target(path.at(jnp.ones(())), kernel))
     key = choose(key, generator)
     start_key, chain_key = jax.random.split(key)
     x, num_chains = _starts(path, space, x0, num_chains, len(levels), key=start_key)
     keys = jax.random.split(chain_key, num_chains)
     traffic = _traffic(num_chains, len(levels))
-    settings: Any = (bool(levels[0] == 0.0), swap_every, save)
+    if origin is not None:
+        if np.shape(origin) != (num_chains, len(levels)):
+            raise ArgumentError(
+                f"`origin` must be {(num_chains, len(levels))}, as `x0` has it, got {np.shape(origin)}."
+            )
+        traffic = eqx.tree_at(lambda t: t.origin, traffic, jnp.asarray(origin, jnp.int32))
+    settings: Any = (bool(levels[0] == 0.0), swap_every, save, keep == "all")
     run = jnp.asarray(levels, jnp.result_type(float))
 
     def advance(carry: Any, done: int, length: int, spacing: int) -> tuple[Any, Any]:
@@ -228,7 +244,7 @@ def replica_exchange(
             progress(done * thin, num_sweeps)
     how = {"num_steps": num_sweeps, "num_warmup": num_warmup, "thin": thin, "swap_every": swap_every}
     how |= {"generator": generator_name(key), "kernel": type(kernel).__name__}
-    return _collect(kernel, levels, pieces, carry, throw, how)
+    return _collect(kernel, levels, pieces, carry, keep == "all", throw, how)
 
 
 def _check(ts: np.ndarray, num_sweeps: int, num_warmup: int, swap_every: int, thin: int) -> None:
@@ -307,12 +323,20 @@ def _sweeps(
     carry: tuple[Configuration, _Traffic],
     keys: Array,
     counts: Array,
-    settings: tuple[bool, int, Callable[[Any], Any] | None],
+    settings: tuple[bool, int, Callable[[Any], Any] | None, bool],
     chunk: int,
 ) -> tuple[tuple[Configuration, _Traffic], tuple[PyTree[Array], Array]]:
     """Some kept draws of every chain; how many and how far apart is not known to the compiler."""
-    redraw, swap_every, save = settings
+    redraw, swap_every, save, whole = settings
     done, length, thin = counts
+
+    def stored(x: Configuration) -> tuple[PyTree[Array], Array]:
+        """What is kept of one ladder."""
+
+        def one(t: Array, y: Configuration) -> tuple[PyTree[Array], Array]:
+            return None if save is None else save(y), path.value(t, y)
+
+        return jax.vmap(one)(ts, x) if whole else one(ts[-1], jax.tree.map(lambda leaf: leaf[-1], x))
 
     def kept(chain: Any, key: PRNGKey) -> Any:
         def body(i: Array, outer: Any) -> Any:
@@ -323,12 +347,9 @@ def _sweeps(
                 return _sweep(path, kernel, ts, carry, first + s, redraw, swap_every, key=key)
 
             inner = jax.lax.fori_loop(0, thin, one, inner)
-            x = jax.tree.map(lambda leaf: leaf[-1], inner[0])
-            draw = (None if save is None else save(x), path.value(ts[-1], x))
-            return inner, jax.tree.map(lambda store, value: store.at[i].set(value), out, draw)
+            return inner, jax.tree.map(lambda store, value: store.at[i].set(value), out, stored(inner[0]))
 
-        x = jax.tree.map(lambda leaf: leaf[-1], chain[0])
-        like = eqx.filter_eval_shape(lambda x: (None if save is None else save(x), path.value(ts[-1], x)), x)
+        like = eqx.filter_eval_shape(stored, chain[0])
         empty = jax.tree.map(lambda leaf: jnp.zeros((chunk, *leaf.shape), leaf.dtype), like)
         return jax.lax.fori_loop(0, length, body, (chain, empty))
 
@@ -394,10 +415,17 @@ def _travel(traffic: _Traffic, source: Array, swaps: Array, accepts: Array, bad:
 
 
 def _collect(
-    kernel: AbstractKernel, ts: np.ndarray, pieces: list[Any], carry: Any, throw: bool, settings: dict[str, Any]
+    kernel: AbstractKernel,
+    ts: np.ndarray,
+    pieces: list[Any],
+    carry: Any,
+    whole: bool,
+    throw: bool,
+    settings: dict[str, Any],
 ) -> ReplicaSamples:
     last, traffic = carry
-    x, energy = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *pieces)
+    every = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *pieces)
+    x, energy = jax.tree.map(lambda leaf: leaf[:, :, -1], every) if whole else every
     result = "successful" if np.isfinite(energy).all() else "nonfinite_energy"
     if throw and result != "successful":
         raise Diverged(
@@ -422,4 +450,6 @@ def _collect(
         np.asarray(traffic.round_trips),
         swap_rate,
         settings,
+        np.asarray(traffic.origin),
+        every if whole else None,
     )
