@@ -68,6 +68,23 @@ def test_an_energy_of_ones_own(capsys):
     assert "runs/simulate-own-1/report.html" in out
 
 
+def test_a_glass_in_two_sizes_swaps_temperatures_and_goes_on(capsys):
+    command = "simulate spin-glass --size 3,4 --temperature 1:2:3 --num-sweeps 300 --num-chains 4 --out glass"
+    assert main(command.split()) == 0
+    out = capsys.readouterr().out
+    for words in ("L = 4, T = 1.5", "overlap squared", "Exchange, L = 3", "round trips"):
+        assert words in out
+    page = Path("glass/report.html").read_text()
+    for words in ("Exchange of temperatures", "Swaps, L = 4", "<span>1:2:3</span>", "One chain of the largest lattice"):
+        assert words in page
+    found = json.loads(Path("glass/simulation.json").read_text())
+    for name in ("simulation.json", "report.html", "pieces/size4-ladder-001.npz"):
+        (Path("glass") / name).unlink()
+    assert main(["resume", "glass"]) == 0
+    assert json.loads(Path("glass/simulation.json").read_text()) == found
+    assert main(["resume", "glass", "--from-step", "3"]) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -75,6 +92,9 @@ def test_an_energy_of_ones_own(capsys):
         ("ising --kernel blok-gibbs", "Did you mean 'block-gibbs'"),
         ("ising --kernel mala", "MALA needs a score"),
         ("ising --size 1", "--size of 2 or more"),
+        ("ising --size big", "whole number"),
+        ("ising --exchange", "ladder of one temperature"),
+        ("ising --q 3", "belongs to potts"),
         ("gmm40 --size 3", "one size"),
         ("ising --temperature -2", "positive"),
         ("ising --temperature 1:2:1", "ladder of one temperature"),

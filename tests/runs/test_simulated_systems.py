@@ -54,8 +54,7 @@ def test_clusters_start_compact_whoever_begins_on_top_of_whom():
 
 def test_two_valued_potts_is_the_torus_of_ising():
     """Error bars from 8 chains: a shift of the energy by a hundredth is seen."""
-    name, model, size = runs.simulated_model("potts", None, 4, 2)
-    found = runs.simulate(name, model, size, [1.2], key=jax.random.key(1), num_sweeps=1000)
+    found = runs.simulate(runs.plan_simulation("potts", q=2, sizes=[4], temperatures=[1.2], num_sweeps=1000, seed=1))
     assert {"energy_per_site", "heat_capacity"} == set(found.exact[0])
     for observable, value in found.exact[0].items():
         cell = found.points[0][observable]
@@ -63,16 +62,33 @@ def test_two_valued_potts_is_the_torus_of_ising():
     assert found.points[0]["energy_per_site"]["stderr"] < 0.01
 
 
-@pytest.mark.parametrize(("model", "q"), [("ising", 3), ("potts", 1)])
-def test_q_belongs_to_potts(model, q):
-    with pytest.raises(ArgumentError, match="--q belongs to potts and must be 2 or more"):
-        runs.simulated_model(model, None, None, q)
+@pytest.mark.parametrize(
+    ("model", "options", "told"),
+    [
+        ("ising", {"q": 3}, "--q belongs to potts and must be 2 or more"),
+        ("potts", {"q": 1}, "--q belongs to potts and must be 2 or more"),
+        ("ising", {"instance": 1}, "--instance belongs to spin-glass and must be 0 or more"),
+        ("spin-glass", {"num_chains": 1}, "--num-chains 2 or more"),
+        ("ising", {"exchange": True}, "ladder of one temperature"),
+    ],
+)
+def test_options_have_their_models(model, options, told):
+    with pytest.raises(ArgumentError, match=told):
+        runs.plan_simulation(model, **options)
+
+
+def test_instances_of_a_glass_differ():
+    first, second = (
+        runs.plan_simulation("spin-glass", sizes=[3], instance=i).system.build(3)(jnp.ones((3, 3, 3))) for i in (0, 1)
+    )
+    assert float(first) != float(second)
 
 
 @pytest.mark.parametrize("name", ["xy", "phi4", "lj13"])
 def test_the_other_systems_run(name):
-    size = None if name == "lj13" else 4
-    found = runs.simulate(name, runs.SIMULATED[name], size, [2.0], key=jax.random.key(2), num_sweeps=40, num_chains=2)
+    sizes = [] if name == "lj13" else [4]
+    plan = runs.plan_simulation(name, sizes=sizes, temperatures=[2.0], num_sweeps=40, num_chains=2, seed=2)
+    found = runs.simulate(plan)
     cells = [found.points[0][o.name] for o in runs.SIMULATED[name].observables]
     assert all(math.isfinite(cell["value"]) for cell in cells)
     assert (found.pictures is None) == (name == "lj13")

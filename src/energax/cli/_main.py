@@ -14,7 +14,7 @@ from energax._errors import Diverged, EnergaxError, MissingExtra, Unreliable, ne
 
 COMMANDS = {
     "fit": "train a model on data, judge it, and write a page about it",
-    "resume": "continue an interrupted run",
+    "resume": "continue an interrupted run or simulation",
     "simulate": "simulate a model of physics at one or several temperatures",
     "sample": "draw from a trained model",
     "evaluate": "judge a trained model: likelihood with an interval, sample quality",

@@ -3,8 +3,9 @@
 from energax.report import tables as tables
 from energax.report._page import write as write
 from energax.report._simulation import SimulationLike as SimulationLike
+from energax.report._simulation import ladder_rows as ladder_rows
 from energax.report._simulation import point_rows as point_rows
 from energax.report._simulation import write_simulation as write_simulation
 from energax.report._summary import SummaryLike as SummaryLike
 
-__all__ = ["SimulationLike", "SummaryLike", "point_rows", "tables", "write", "write_simulation"]
+__all__ = ["SimulationLike", "SummaryLike", "ladder_rows", "point_rows", "tables", "write", "write_simulation"]

@@ -16,8 +16,9 @@ from energax.report.figures import energy_trace, image_grid
 from energax.report.figures._svg import View, dots, drawing, frame, line, tag
 from energax.report.tables import Row, measured, number
 
-_EXTRA = ("temperature", "beta", "accept_prob", "r_hat")
+_EXTRA = ("size", "temperature", "beta", "accept_prob", "r_hat")
 _BINS = 10
+_COLOURS = 4
 
 
 class SimulationLike(Protocol):
@@ -32,7 +33,9 @@ class SimulationLike(Protocol):
     @property
     def exact(self) -> list[dict[str, float]]: ...
     @property
-    def curve(self) -> dict[str, list[float]]: ...
+    def curves(self) -> list[dict[str, Any]]: ...
+    @property
+    def ladders(self) -> list[dict[str, Any]]: ...
     @property
     def pictures(self) -> list[np.ndarray] | None: ...
     @property
@@ -61,35 +64,49 @@ def write_simulation(simulation: SimulationLike, path: str | os.PathLike[str], *
         RunError: The file cannot be written.
     """
     settings, points = simulation.settings, simulation.points
-    temperatures = [point["temperature"] for point in points]
-    span = (
-        number(temperatures[0]) if len(points) == 1 else f"{number(min(temperatures))} to {number(max(temperatures))}"
-    )
-    fact = f"{settings['num_chains']} chains of {settings['num_sweeps']} steps of {settings['kernel']}"
+    temperatures = sorted({point["temperature"] for point in points})
+    span = number(temperatures[0])
+    if len(temperatures) > 1:
+        span += f" to {number(temperatures[-1])}"
+    what = "ladders of chains that swap temperatures" if settings["exchange"] else "chains"
+    where = "1 temperature" if len(temperatures) == 1 else f"{len(temperatures)} temperatures"
+    fact = f"{settings['num_chains']} {what}, {settings['num_sweeps']} steps of {settings['kernel']} at each of {where}"
     ended = "" if simulation.result == "successful" else " It was interrupted; what was done is shown."
     return save_page(
         render_page(
             title=f"{simulation.model}, T = {span}",
             kicker="Report of one energax simulation",
             verdict=_verdict(simulation),
-            fitted=f"{fact} at each of {len(points)} temperatures, after {settings['num_warmup']} of warm-up.{ended}",
+            fitted=f"{fact}, after {settings['num_warmup']} of warm-up.{ended}",
             trained="The energies are those at T = 1, and error bars are one standard error, autocorrelation counted.",
             warnings=simulation.warnings,
             cards=[Card(*card) for card in _cards(simulation)],
-            sections=[s for s in (_curves(simulation), _pictures(simulation), _mixing(simulation)) if s is not None]
+            sections=[s for s in (make(simulation) for make in _SECTIONS) if s is not None]
             + [Section("reproduce", "Make this run again", [Code(command, "Command", is_shell=True)])],
         ),
         path,
     )
 
 
-def point_rows(point: Mapping[str, Any]) -> list[Row]:
-    """The numbers of one temperature as rows of a table."""
-    rows = [Row(f"T = {point['temperature']:g}", "", "")]
+def point_rows(point: Mapping[str, Any], *, several: bool = False) -> list[Row]:
+    """The numbers of one temperature as rows of a table, headed by the size too where there are several."""
+    size = f"L = {point['size']}, " if several else ""
+    rows = [Row(f"{size}T = {point['temperature']:g}", "", "")]
     for name in observables([point]):
         values = point[name]
         rows.append(Row(f"  {_words(name)}", measured(values["value"], values["stderr"]), _worth(values)))
     return rows
+
+
+def ladder_rows(ladder: Mapping[str, Any]) -> list[Row]:
+    """What the swaps of temperatures did, as rows of a table."""
+    rates = ladder["swap_rate"]
+    share = f"{ladder['round_trip_efficiency']:.0%} of what is possible at a barrier of {ladder['barrier']:.2g}"
+    return [
+        Row("Exchange" if ladder["size"] is None else f"Exchange, L = {ladder['size']}", "", ""),
+        Row("  acceptance of swaps", f"{min(rates):.2f} to {max(rates):.2f}", "between neighbouring temperatures"),
+        Row("  round trips", f"{ladder['num_round_trips']}", share),
+    ]
 
 
 def _worth(values: Mapping[str, float | None]) -> str:
@@ -111,7 +128,9 @@ def _words(name: str) -> str:
 
 def _verdict(simulation: SimulationLike) -> str:
     misses = _misses(simulation)
-    mixed = f"{len(simulation.points) - len(simulation.warnings)} of {len(simulation.points)} temperatures mixed well"
+    good = len(simulation.points) - sum(": do not lean on " in warning for warning in simulation.warnings)
+    what = "temperatures" if len(_sizes(simulation)) == 1 else "points"
+    mixed = f"{good} of {len(simulation.points)} {what} mixed well"
     if not misses:
         return f"{mixed[0].upper()}{mixed[1:]}; no exact values are known to compare with."
     return f"{mixed[0].upper()}{mixed[1:]}; the largest distance from an exact value is {max(misses):.1f} error bars."
@@ -128,7 +147,9 @@ def _misses(simulation: SimulationLike) -> list[float]:
 
 
 def _cards(simulation: SimulationLike) -> list[tuple[str, str]]:
-    cards = [("temperatures", number(len(simulation.points)))]
+    cards = [("temperatures", number(len({point["temperature"] for point in simulation.points})))]
+    if len(_sizes(simulation)) > 1:
+        cards.append(("sizes", ", ".join(map(str, _sizes(simulation)))))
     sizes = [p[n]["ess"] for p in simulation.points for n in observables(simulation.points) if p[n]["ess"] is not None]
     if sizes:
         cards.append(("fewest effective draws", number(min(sizes), significant=3)))
@@ -136,23 +157,30 @@ def _cards(simulation: SimulationLike) -> list[tuple[str, str]]:
     return cards
 
 
+def _sizes(simulation: SimulationLike) -> list[int | None]:
+    return list(dict.fromkeys(point["size"] for point in simulation.points))
+
+
 def _curves(simulation: SimulationLike) -> Section:
     names, blocks = observables(simulation.points), []
-    if len(simulation.points) > 1:
+    if len({point["temperature"] for point in simulation.points}) > 1:
         figures = [_curve(name, simulation) for name in names]
         blocks.append(Figures([figure for figure in figures if figure is not None]))
-    rows = [row for point in simulation.points for row in point_rows(point)]
+    several = len(_sizes(simulation)) > 1
+    rows = [row for point in simulation.points for row in point_rows(point, several=several)]
     blocks.append(Table("Observables with one standard error", ("", "value", "chain"), rows))
     return Section("observables", "Observables", blocks)
 
 
 def _curve(name: str, simulation: SimulationLike) -> Figure | None:
+    """An observable over temperature: a colour for each size, and the exact curves where they are known."""
     cells = [point[name] for point in simulation.points]
     t = np.asarray([point["temperature"] for point in simulation.points])
     y = np.asarray([np.nan if c["value"] is None else c["value"] for c in cells])
     bar = np.asarray([0.0 if c["stderr"] is None else c["stderr"] for c in cells])
-    fine, exact = (np.asarray(simulation.curve.get(key, []), float) for key in ("temperature", name))
-    every = np.concatenate([y - bar, y + bar, exact])
+    size = np.asarray([point["size"] for point in simulation.points], object)
+    exact = [(curve["temperature"], curve[name]) for curve in simulation.curves if name in curve]
+    every = np.concatenate([y - bar, y + bar, *(values for _, values in exact)])
     every = every[np.isfinite(every)]
     if not every.size:
         return None
@@ -162,15 +190,45 @@ def _curve(name: str, simulation: SimulationLike) -> Figure | None:
         View(float(every.min()) - room, float(every.max()) + room),
         x_label="temperature",
     )
-    body, legend = plot.axes(), [Key("model", "simulated", "dot")]
-    if exact.size:
-        body.append(line(plot.x(fine), plot.y(exact), "line truth"))
+    body, legend, sizes = plot.axes(), [], _sizes(simulation)
+    for fine, values in exact:
+        body.append(line(plot.x(fine), plot.y(values), "line truth"))
+    for k, one in enumerate(sizes):
+        role = "model" if len(sizes) == 1 else f"chain-{k % _COLOURS}"
+        mine = size == one
+        places, lows, highs = plot.x(t[mine]), plot.y((y - bar)[mine]), plot.y((y + bar)[mine])
+        for place, low, high in zip(places, lows, highs, strict=True):
+            body.append(tag("line", x1=place, x2=place, y1=low, y2=high, class_=f"whisker {role}"))
+        body.append(dots(places, plot.y(y[mine]), f"dots {role} large"))
+        legend.append(Key(role, "simulated" if len(sizes) == 1 else f"L = {one}", "dot"))
+    if exact:
         legend.append(Key("truth", "exact"))
-    for place, low, high in zip(plot.x(t), plot.y(y - bar), plot.y(y + bar), strict=True):
-        body.append(tag("line", x1=place, x2=place, y1=low, y2=high, class_="whisker model"))
-    body.append(dots(plot.x(t), plot.y(y), "dots model large"))
     label = f"{_words(name)} over temperature, from {number(float(np.nanmin(y)))} to {number(float(np.nanmax(y)))}."
     return Figure(_words(name), drawing(body, height=plot.height, label=label), legend=tuple(legend))
+
+
+def _ladders(simulation: SimulationLike) -> Section | None:
+    """Where swaps of temperatures are rare, and how many replicas made the whole way."""
+    if not simulation.ladders:
+        return None
+    several = len(simulation.ladders) > 1
+    figures = [_ladder(ladder, several) for ladder in simulation.ladders]
+    rows = [row for ladder in simulation.ladders for row in ladder_rows(ladder)]
+    return Section("exchange", "Exchange of temperatures", [Figures(figures), Table("Traffic", ("", "", ""), rows)])
+
+
+def _ladder(ladder: Mapping[str, Any], several: bool) -> Figure:
+    levels, rates = np.asarray(ladder["temperatures"]), np.asarray(ladder["swap_rate"])
+    plot = frame(View(float(levels.min()), float(levels.max())), View(0.0, 1.0), x_label="temperature", height=210.0)
+    body = plot.axes()
+    # A rate belongs to the gap between two temperatures.
+    body.append(line(plot.x(np.repeat(levels, 2)[1:-1]), plot.y(np.repeat(rates, 2)), "line model"))
+    for level in levels:
+        body.append(tag("line", x1=plot.x(level), x2=plot.x(level), y1=plot.y(0.0), y2=plot.y(0.03), class_="whisker"))
+    title = f"Swaps, L = {ladder['size']}" if several else "Swaps between neighbours"
+    note = "A gap in which few swaps are accepted holds up every replica: put more temperatures there."
+    label = f"Acceptance of swaps between neighbouring temperatures, from {rates.min():.2f} to {rates.max():.2f}."
+    return Figure(title, drawing(body, height=plot.height, label=label), "acceptance", note)
 
 
 def _pictures(simulation: SimulationLike) -> Section | None:
@@ -180,13 +238,17 @@ def _pictures(simulation: SimulationLike) -> Section | None:
     grid = image_grid(
         "Last configurations", np.stack(simulation.pictures), simulation.pictures[0].shape, low=low, high=high
     )
-    listed = ", ".join(f"{point['temperature']:g}" for point in simulation.points)
-    return Section("configurations", "Configurations", [Text(f"One chain at T = {listed}."), Figures([grid])])
+    largest = _sizes(simulation)[-1]
+    listed = ", ".join(f"{point['temperature']:g}" for point in simulation.points if point["size"] == largest)
+    of = f" of the largest lattice, L = {largest}," if len(_sizes(simulation)) > 1 else ""
+    return Section("configurations", "Configurations", [Text(f"One chain{of} at T = {listed}."), Figures([grid])])
 
 
 def _mixing(simulation: SimulationLike) -> Section:
     worst = int(np.argmax([point["r_hat"] for point in simulation.points]))
+    several = len(_sizes(simulation)) > 1
     where = f"{simulation.points[worst]['temperature']:g}"
+    where += f", L = {simulation.points[worst]['size']}" if several else ""
     energies = simulation.chain_energy[worst]
     blocks: list[Block] = [
         Text(f"At T = {where}, where the chains agree least (R-hat {number(simulation.points[worst]['r_hat'])})."),
@@ -211,3 +273,6 @@ def _ranks(chain_energy: np.ndarray) -> Figure:
         f"Rank histograms of {len(shown)} chains, from {number(counts.min())} to {number(counts.max())}; one is even."
     )
     return Figure("Ranks of the energies", drawing(body, height=plot.height, label=label), "relative to even", note)
+
+
+_SECTIONS = (_curves, _ladders, _pictures, _mixing)

@@ -24,11 +24,15 @@ from energax.runs._run import optimizer as optimizer
 from energax.runs._simulated import SIMULATED as SIMULATED
 from energax.runs._simulated import SimulatedModel as SimulatedModel
 from energax.runs._simulation import Simulation as Simulation
-from energax.runs._simulation import load_energy as load_energy
 from energax.runs._simulation import save_simulation as save_simulation
 from energax.runs._simulation import simulate as simulate
-from energax.runs._simulation import simulated_model as simulated_model
-from energax.runs._simulation import temperatures as temperatures
+from energax.runs._simulation_plan import SimulationPlan as SimulationPlan
+from energax.runs._simulation_plan import is_simulation as is_simulation
+from energax.runs._simulation_plan import load_energy as load_energy
+from energax.runs._simulation_plan import open_simulation as open_simulation
+from energax.runs._simulation_plan import plan_simulation as plan_simulation
+from energax.runs._simulation_plan import sizes as sizes
+from energax.runs._simulation_plan import temperatures as temperatures
 from energax.runs._summary import Summary as Summary
 from energax.runs._summary import environment as environment
 from energax.runs._summary import plain as plain
@@ -46,6 +50,7 @@ __all__ = [
     "RunConfig",
     "SimulatedModel",
     "Simulation",
+    "SimulationPlan",
     "Summary",
     "TrainingConfig",
     "build_energy",
@@ -55,15 +60,18 @@ __all__ = [
     "environment",
     "field_help",
     "fresh_directory",
+    "is_simulation",
     "load",
     "load_energy",
     "num_parameters",
+    "open_simulation",
     "optimizer",
     "plain",
     "plan",
+    "plan_simulation",
     "save_simulation",
     "simulate",
-    "simulated_model",
+    "sizes",
     "summarise",
     "temperatures",
 ]

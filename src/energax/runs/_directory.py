@@ -42,12 +42,16 @@ def fresh_directory(out: str | Path | None, data: str, model: str) -> Path:
     except FileExistsError as error:
         if out is None:
             raise RunError(f"{Path.cwd() / 'runs'} is not a folder, so no run can be created in it.") from error
-        go_on = f", or continue it with `energax resume {out}`" if (Path(out) / "config.json").exists() else ""
+        go_on = f", or continue it with `energax resume {out}`" if _is_resumable(Path(out)) else ""
         raise RunError(
             f"{out} exists already; a run never overwrites anything. Choose another --out{go_on}."
         ) from error
     except OSError as error:
         raise RunError(f"No run can be created in {out or 'runs'}: {error.strerror or error}.") from error
+
+
+def _is_resumable(path: Path) -> bool:
+    return any((path / name).exists() for name in ("config.json", "plan.json"))
 
 
 def _slug(source: str) -> str:

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from energax._errors import Unreliable
 from energax.estimators import Estimate, chain_mean, tau
 
-Draws = Mapping[str, Float[np.ndarray, "chain draw"]]
+Draws = Mapping[str, Float[np.ndarray, "chain draw ..."]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +76,15 @@ def _magnetization_powers(draws: Draws, beta: float, num_sites: int) -> list[np.
     return [np.abs(m), m**2, m**4]
 
 
+def _overlap_powers(draws: Draws, beta: float, num_sites: int) -> list[np.ndarray]:
+    """Powers of q = Σ_i s_i s'_i / N of the chains 0 and 1, 2 and 3 ...: independent pairs of one law."""
+    words = draws["spins"].astype(np.uint32)
+    last = 2 * (len(words) // 2)
+    unequal = np.bitwise_count(words[0:last:2] ^ words[1:last:2]).sum(-1, dtype=np.int64)
+    q = 1.0 - 2.0 * unequal / num_sites
+    return [q**2, q**4]
+
+
 def _first(means: Array, beta: float, num_sites: int) -> Array:
     return means[0]
 
@@ -90,6 +99,14 @@ def _susceptibility(means: Array, beta: float, num_sites: int) -> Array:
 
 def _binder(means: Array, beta: float, num_sites: int) -> Array:
     return 1.0 - means[2] / (3.0 * means[1] ** 2)
+
+
+def _overlap_susceptibility(means: Array, beta: float, num_sites: int) -> Array:
+    return num_sites * means[0]
+
+
+def _overlap_binder(means: Array, beta: float, num_sites: int) -> Array:
+    return 0.5 * (3.0 - means[1] / means[0] ** 2)
 
 
 def _helicity(means: Array, beta: float, num_sites: int) -> Array:
@@ -107,6 +124,12 @@ MAGNET = (
     Observable("binder_cumulant", _magnetization_powers, _binder),
 )
 ROTORS = (*MAGNET, Observable("helicity_modulus", _twist, _helicity), _of("vortex_density"))
+GLASS = (
+    *ENERGY,
+    Observable("overlap_squared", _overlap_powers, _first),
+    Observable("glass_susceptibility", _overlap_powers, _overlap_susceptibility),
+    Observable("overlap_binder", _overlap_powers, _overlap_binder),
+)
 CLUSTER = (_of("energy"), _of("radius_of_gyration"))
 
 

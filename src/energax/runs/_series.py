@@ -22,6 +22,13 @@ def magnetization(x: Array) -> dict[str, Array]:
     return {"magnetization": jnp.mean(x.astype(jnp.result_type(float)))}
 
 
+def packed_spins(x: Array) -> dict[str, Array]:
+    """The whole configuration of ±1 spins, 32 in a word, for what is measured between two chains."""
+    bits = jnp.ravel(x > 0)
+    padded = jnp.pad(bits, (0, -bits.size % 32)).reshape(-1, 32).astype(jnp.uint32)
+    return {"spins": jnp.sum(padded << jnp.arange(32, dtype=jnp.uint32), axis=1, dtype=jnp.uint32)}
+
+
 class PottsOrder(eqx.Module):
     """The Potts order parameter (q ρ − 1)/(q − 1) with ρ the share of the commonest value: 1 in order, 0 in disorder.
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Array
 
@@ -14,8 +15,8 @@ from energax._typing import PRNGKey
 from energax.energies import AbstractEnergy
 from energax.exact import ising_torus
 from energax.runs._clusters import compact_clusters
-from energax.runs._observables import CLUSTER, ENERGY, MAGNET, ROTORS, Observable
-from energax.runs._series import ClusterSeries, PottsOrder, magnetization, nothing, rotors
+from energax.runs._observables import CLUSTER, ENERGY, GLASS, MAGNET, ROTORS, Observable
+from energax.runs._series import ClusterSeries, PottsOrder, magnetization, nothing, packed_spins, rotors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,8 @@ class SimulatedModel:
         values: The smallest and the largest value of a picture; None where a picture says nothing.
         shown: Configuration → picture.
         start: (energy, number of chains, key) → starts; the initial law of the space where it is None.
+        exchange: Chains at one temperature alone do not get around: temperatures swap where there are several.
+        fewest_chains: The smallest number of chains.
     """
 
     summary: str
@@ -47,6 +50,8 @@ class SimulatedModel:
     values: tuple[float, float] | None = None
     shown: Callable[[np.ndarray], np.ndarray] = lambda x: x
     start: Callable[[Any, int, PRNGKey], Array] | None = None
+    exchange: bool = False
+    fewest_chains: int = 1
 
 
 def _torus(size: int, temperature: float) -> dict[str, float]:
@@ -71,6 +76,15 @@ def potts(num_states: int) -> SimulatedModel:
     )  # fmt: skip
 
 
+def spin_glass(instance: int = 0) -> SimulatedModel:
+    """The ±J Edwards–Anderson glass on a periodic cubic lattice, one instance of its couplings."""
+    return SimulatedModel(
+        "±J spin glass on a periodic cubic lattice; --instance chooses the couplings, temperatures swap",
+        lambda n: energies.edwards_anderson((n or 6,) * 3, key=jax.random.key(instance)), 6, 3, GLASS, packed_spins,
+        "block-gibbs", None, (-1.0, 1.0), lambda x: x[0], exchange=True, fewest_chains=2,
+    )  # fmt: skip
+
+
 def _lj13(x: Array) -> dict[str, Array]:
     return ClusterSeries(energies.LennardJonesCluster(13))(x)
 
@@ -81,6 +95,7 @@ SIMULATED: dict[str, SimulatedModel] = {
         lambda n: energies.Ising(n or 32), 32, 2, MAGNET, magnetization, "block-gibbs", _torus, (-1.0, 1.0),
     ),
     "potts": potts(3),
+    "spin-glass": spin_glass(),
     "xy": SimulatedModel(
         "planar rotors on a periodic square lattice, J = 1; pictures show the cosine",
         lambda n: energies.XY((n or 32,) * 2), 32, 3, ROTORS, rotors, "nuts", None, (-1.0, 1.0), np.cos,
