@@ -37,6 +37,8 @@ class SimulationLike(Protocol):
     @property
     def ladders(self) -> list[dict[str, Any]]: ...
     @property
+    def critical(self) -> dict[str, Any]: ...
+    @property
     def pictures(self) -> list[np.ndarray] | None: ...
     @property
     def values(self) -> tuple[float, float] | None: ...
@@ -65,9 +67,7 @@ def write_simulation(simulation: SimulationLike, path: str | os.PathLike[str], *
     """
     settings, points = simulation.settings, simulation.points
     temperatures = sorted({point["temperature"] for point in points})
-    span = number(temperatures[0])
-    if len(temperatures) > 1:
-        span += f" to {number(temperatures[-1])}"
+    span = f"{temperatures[0]:g}" + (f" to {temperatures[-1]:g}" if len(temperatures) > 1 else "")
     what = "ladders of chains that swap temperatures" if settings["exchange"] else "chains"
     where = "1 temperature" if len(temperatures) == 1 else f"{len(temperatures)} temperatures"
     fact = f"{settings['num_chains']} {what}, {settings['num_sweeps']} steps of {settings['kernel']} at each of {where}"
@@ -191,6 +191,9 @@ def _curve(name: str, simulation: SimulationLike) -> Figure | None:
         x_label="temperature",
     )
     body, legend, sizes = plot.axes(), [], _sizes(simulation)
+    critical = simulation.critical["exact"]
+    if critical is not None and t.min() < critical < t.max():
+        body.append(line(plot.x([critical] * 2), plot.y([every.min() - room, every.max() + room]), "line truth dashed"))
     for fine, values in exact:
         body.append(line(plot.x(fine), plot.y(values), "line truth"))
     for k, one in enumerate(sizes):
@@ -203,8 +206,31 @@ def _curve(name: str, simulation: SimulationLike) -> Figure | None:
         legend.append(Key(role, "simulated" if len(sizes) == 1 else f"L = {one}", "dot"))
     if exact:
         legend.append(Key("truth", "exact"))
+    note = "" if critical is None or not t.min() < critical < t.max() else "Dashed: the critical temperature."
     label = f"{_words(name)} over temperature, from {number(float(np.nanmin(y)))} to {number(float(np.nanmax(y)))}."
-    return Figure(_words(name), drawing(body, height=plot.height, label=label), legend=tuple(legend))
+    return Figure(_words(name), drawing(body, height=plot.height, label=label), "", note, tuple(legend))
+
+
+def _critical(simulation: SimulationLike) -> Section | None:
+    """The crossings of Binder cumulants, and what they say about the infinite system."""
+    found = simulation.critical
+    if not found["crossings"]:
+        return None
+    rows = []
+    for crossing in found["crossings"]:
+        small, large = crossing["sizes"]
+        cell = crossing["temperature"]
+        shared = f"where both cumulants are {number(crossing['binder_cumulant'], significant=3)}"
+        rows.append(Row(f"crossing of L = {small} and {large}", measured(cell["value"], cell["stderr"]), shared))
+    limit, exact = found["extrapolated"], found["exact"]
+    if limit is not None:
+        how = f"crossings approach it as L to the power −{found['exponent']:g}"
+        rows.append(Row("infinite lattice", measured(limit["value"], limit["stderr"]), how))
+    if exact is not None:
+        nearest = limit or found["crossings"][-1]["temperature"]
+        gap = f"{abs(nearest['value'] / exact - 1.0):.2%} from the line above"
+        rows.append(Row("exact", number(exact, significant=7), gap))
+    return Section("critical", "The critical temperature", [Table("Binder crossings", ("", "temperature", ""), rows)])
 
 
 def _ladders(simulation: SimulationLike) -> Section | None:
@@ -275,4 +301,4 @@ def _ranks(chain_energy: np.ndarray) -> Figure:
     return Figure("Ranks of the energies", drawing(body, height=plot.height, label=label), "relative to even", note)
 
 
-_SECTIONS = (_curves, _ladders, _pictures, _mixing)
+_SECTIONS = (_critical, _curves, _ladders, _pictures, _mixing)

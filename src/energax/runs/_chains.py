@@ -31,6 +31,9 @@ _TUNED_STEPS = 100
 _PIECE, _MOST_PIECES = 256, 32
 """Sweeps of a piece, at least, and how many pieces there are, at most: what an interrupt can lose."""
 
+_PROBES = 1000
+"""Number of the first piece of chains at temperatures that nobody asked for."""
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -113,19 +116,42 @@ class Chamber:
         self._ladders(x, progress) if self.plan.exchange else self._independent(x, progress)
 
     def _independent(self, x: Configuration | None, progress: Progress | None) -> None:
-        kernel, total, done = self.kernel, len(self.levels) * len(list(self._lengths())), 0
+        kernel = self.kernel
         for i, t in enumerate(self.levels):
-            for j, length in enumerate(self._lengths()):
-                self._tell(progress, f"T = {t:.4g}", done, total)
-                make = functools.partial(self._sampled, i, j, length, kernel, x)
-                piece = self.pieces.get(self._name(i, j), make)
-                kernel, x, done = self._tuned(kernel, piece), self._last(piece), done + 1
+            self._tell(progress, f"T = {t:.4g}", i, len(self.levels))
+            kernel, x = self._at(i, t, kernel, x)
+
+    def probe(self, k: int, t: float) -> Chains:
+        """Chains at one more temperature, beginning where those of the nearest level ended.
+
+        Args:
+            k: Number of the probe; each has keys of its own.
+            t: The temperature.
+        """
+        near = int(np.argmin(np.abs(np.asarray(self.levels) - t)))
+        if self.plan.exchange:
+            x = jax.tree.map(lambda leaf: leaf[:, near], self._last(self._found(self._ladder_name)[-1]))
+        else:
+            x = self._last(self._found(lambda j: self._name(near, j))[-1])
+        index = _PROBES + k
+        self._at(index, t, self.kernel, x)
+        return self._joined(self._found(lambda j: self._name(index, j)), t, None)
+
+    def _at(
+        self, index: int, t: float, kernel: AbstractKernel, x: Configuration | None
+    ) -> tuple[AbstractKernel, Configuration]:
+        """Chains at one temperature, to their end: the kernel with its step size, and the last configurations."""
+        for j, length in enumerate(self._lengths()):
+            make = functools.partial(self._sampled, index, j, t, length, kernel, x)
+            piece = self.pieces.get(self._name(index, j), make)
+            kernel, x = self._tuned(kernel, piece), self._last(piece)
+        return kernel, x
 
     def _ladders(self, x: Configuration | None, progress: Progress | None) -> None:
         kernel, starts, total = self.kernel, [], len(self.levels) + len(list(self._lengths()))
         for i, t in enumerate(self.levels):
             self._tell(progress, f"T = {t:.4g}", i, total)
-            piece = self.pieces.get(self._name(i, "start"), functools.partial(self._sampled, i, 0, 1, kernel, x))
+            piece = self.pieces.get(self._name(i, "start"), functools.partial(self._sampled, i, 0, t, 1, kernel, x))
             kernel, x = self._tuned(kernel, piece), self._last(piece)
             starts.append(piece)
         if isinstance(kernel, AbstractStepSizeKernel):
@@ -135,11 +161,13 @@ class Chamber:
         for j, length in enumerate(self._lengths()):
             self._tell(progress, "exchange", len(self.levels) + j, total)
             make = functools.partial(self._exchanged, j, length, kernel, ladder, origin)
-            piece = self.pieces.get(self._name("ladder", j), make)
+            piece = self.pieces.get(self._ladder_name(j), make)
             ladder, origin = self._last(piece), piece["origin"]
 
-    def _sampled(self, i: int, j: int, length: int, kernel: AbstractKernel, x: Configuration | None) -> Arrays:
-        cold = Tempered(self.energy, jnp.asarray(1.0 / self.levels[i], float))
+    def _sampled(
+        self, i: int, j: int, t: float, length: int, kernel: AbstractKernel, x: Configuration | None
+    ) -> Arrays:
+        cold = Tempered(self.energy, jnp.asarray(1.0 / t, float))
         first = j == 0
         run = sample(
             cold, kernel, x, key=self._key(i, j), num_steps=length,
@@ -171,14 +199,14 @@ class Chamber:
     def chains(self) -> dict[float, Chains]:
         """What the finished pieces hold, by temperature; those of fewer than eight draws are not among them."""
         if self.plan.exchange:
-            pieces = self._found(lambda j: self._name("ladder", j))
-            return {t: self._joined(pieces, i) for i, t in enumerate(self.levels)} if pieces else {}
+            pieces = self._found(self._ladder_name)
+            return {t: self._joined(pieces, t, i) for i, t in enumerate(self.levels)} if pieces else {}
         found = [self._found(lambda j, i=i: self._name(i, j)) for i in range(len(self.levels))]
-        return {t: self._joined(found[i], i) for i, t in enumerate(self.levels) if found[i]}
+        return {t: self._joined(found[i], t, None) for i, t in enumerate(self.levels) if found[i]}
 
     def traffic(self) -> Traffic | None:
         """What the swaps did, None without exchange or before the first piece."""
-        pieces = self._found(lambda j: self._name("ladder", j)) if self.plan.exchange else []
+        pieces = self._found(self._ladder_name) if self.plan.exchange else []
         if not pieces:
             return None
         lengths = np.asarray([piece["energy"].shape[1] for piece in pieces])
@@ -196,14 +224,14 @@ class Chamber:
             found.append(piece)
         return found if sum(piece["energy"].shape[1] for piece in found) >= LEAST_SWEEPS else []
 
-    def _joined(self, pieces: list[Arrays], i: int) -> Chains:
+    def _joined(self, pieces: list[Arrays], t: float, level: int | None) -> Chains:
         def at(array: np.ndarray, axis: int) -> np.ndarray:
-            return np.take(array, i, axis) if self.plan.exchange else array
+            return array if level is None else np.take(array, level, axis)
 
         names = [name for name in pieces[0] if name.startswith("draws.")]
         draws = {n.removeprefix("draws."): np.concatenate([at(p[n], 2) for p in pieces], axis=1) for n in names}
         # The chain saw βE.
-        energy = np.concatenate([at(p["energy"], 2) for p in pieces], axis=1).astype(np.float64) * self.levels[i]
+        energy = np.concatenate([at(p["energy"], 2) for p in pieces], axis=1).astype(np.float64) * t
         accept = float(np.mean([at(p["accept_prob"], 0) for p in pieces]))
         picture = at(pieces[-1]["last.0"], 1)[0]
         return Chains({"energy": energy, **draws}, accept, picture, str(pieces[0]["generator"]))
@@ -219,6 +247,9 @@ class Chamber:
     def _name(self, first: int | str, second: int | str) -> str:
         parts = [p if isinstance(p, str) else f"{p:03d}" for p in (first, second)]
         return "-".join(["piece" if self.size is None else f"size{self.size}", *parts])
+
+    def _ladder_name(self, j: int) -> str:
+        return self._name("ladder", j)
 
     def _key(self, i: int, j: int) -> PRNGKey:
         return jax.random.fold_in(jax.random.fold_in(self.key, i), j)

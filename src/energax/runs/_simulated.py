@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,11 @@ class SimulatedModel:
         start: (energy, number of chains, key) → starts; the initial law of the space where it is None.
         exchange: Chains at one temperature alone do not get around: temperatures swap where there are several.
         fewest_chains: The smallest number of chains.
+        critical: The temperature of the transition in the infinite system, where it is known.
+        crosses: Binder cumulants of different sizes cross at the transition.
+        correction: θ, by which the crossings of L and 2L approach the transition as L^−θ, where it is known: the
+            thermal exponent plus that of the leading correction to scaling.
+        critical_kernel: Name of the usual kernel where several sizes are compared, which is done at a transition.
     """
 
     summary: str
@@ -52,6 +58,14 @@ class SimulatedModel:
     start: Callable[[Any, int, PRNGKey], Array] | None = None
     exchange: bool = False
     fewest_chains: int = 1
+    critical: float | None = None
+    crosses: bool = False
+    correction: float | None = None
+    critical_kernel: str | None = None
+
+
+_POTTS = {2: 2.75, 3: 2.0}
+"""θ of Potts models: 1 + 7/4, where the regular part of the susceptibility leads, and 6/5 + 4/5."""
 
 
 def _torus(size: int, temperature: float) -> dict[str, float]:
@@ -73,6 +87,8 @@ def potts(num_states: int) -> SimulatedModel:
         "Potts ferromagnet on a periodic square lattice, J = 1; --q values",
         lambda n: energies.Potts((n or 32,) * 2, num_states), 32, 2, MAGNET, PottsOrder(num_states), "swendsen-wang",
         torus if num_states == 2 else None, (0.0, num_states - 1.0),
+        critical=1.0 / math.log1p(math.sqrt(num_states)), crosses=num_states <= 4, correction=_POTTS.get(num_states),
+        critical_kernel="swendsen-wang",
     )  # fmt: skip
 
 
@@ -93,12 +109,14 @@ SIMULATED: dict[str, SimulatedModel] = {
     "ising": SimulatedModel(
         "Ising ferromagnet on a periodic square lattice, J = 1",
         lambda n: energies.Ising(n or 32), 32, 2, MAGNET, magnetization, "block-gibbs", _torus, (-1.0, 1.0),
+        critical=2.0 / math.log1p(math.sqrt(2.0)), crosses=True, correction=_POTTS[2], critical_kernel="swendsen-wang",
     ),
     "potts": potts(3),
     "spin-glass": spin_glass(),
     "xy": SimulatedModel(
         "planar rotors on a periodic square lattice, J = 1; pictures show the cosine",
         lambda n: energies.XY((n or 32,) * 2), 32, 3, ROTORS, rotors, "nuts", None, (-1.0, 1.0), np.cos,
+        critical=0.8929,  # Kosterlitz and Thouless, to one in the last digit [hasenbusch2005]
     ),
     "phi4": SimulatedModel(
         "scalar φ⁴ field on a periodic square lattice, m² = −4, λ = 4.5",

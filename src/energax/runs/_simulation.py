@@ -12,6 +12,7 @@ import numpy as np
 
 from energax.energies import observed_space
 from energax.runs._chains import Chains, Chamber, Progress
+from energax.runs._crossings import critical_point
 from energax.runs._observables import as_row
 from energax.runs._pieces import Pieces
 from energax.runs._simulated import SimulatedModel
@@ -33,6 +34,7 @@ class Simulation:
         exact: Exact values of observables at each point, empty where none are known.
         curves: For each size exact values on a fine grid of temperatures, by observable and under ``temperature``.
         ladders: For each size what the swaps of temperatures did; empty without exchange.
+        critical: The transition: ``exact``, ``crossings`` of Binder cumulants, and their limit ``extrapolated``.
         pictures: The last configurations of the first chain of the largest size at each temperature, None where they
             are no pictures.
         values: The values between which pictures are drawn.
@@ -47,6 +49,7 @@ class Simulation:
     exact: list[dict[str, float]]
     curves: list[dict[str, Any]]
     ladders: list[dict[str, Any]]
+    critical: dict[str, Any]
     pictures: list[np.ndarray] | None
     values: tuple[float, float] | None
     chain_energy: list[np.ndarray]
@@ -55,7 +58,7 @@ class Simulation:
 
     def to_json(self) -> dict[str, Any]:
         """The results without arrays; infinities and NaN become None."""
-        names = ("model", "result", "settings", "points", "exact", "ladders", "warnings")
+        names = ("model", "result", "settings", "points", "exact", "ladders", "critical", "warnings")
         return plain({name: getattr(self, name) for name in names})
 
 
@@ -79,20 +82,25 @@ def simulate(plan: SimulationPlan, *, directory: Path | None = None, progress: P
     system = plan.system
     pieces = Pieces(None if directory is None else directory / "pieces")
     chambers = [Chamber(plan, system, size, pieces) for size in plan.sizes]
-    result = "successful"
+    critical, result = {"exact": system.critical, "crossings": [], "exponent": None, "extrapolated": None}, "successful"
     try:
         for chamber in chambers:
             chamber.run(progress)
+        critical = critical_point({chamber: chamber.chains() for chamber in chambers}, system, progress)
     except KeyboardInterrupt:
         result = "interrupted"
     found = {chamber: chamber.chains() for chamber in chambers}
     if not any(found.values()):
         raise KeyboardInterrupt
-    return _collect(plan, system, found, result)
+    return _collect(plan, system, found, critical, result)
 
 
 def _collect(
-    plan: SimulationPlan, system: SimulatedModel, found: dict[Chamber, dict[float, Chains]], result: str
+    plan: SimulationPlan,
+    system: SimulatedModel,
+    found: dict[Chamber, dict[float, Chains]],
+    critical: dict[str, Any],
+    result: str,
 ) -> Simulation:
     points, exact, traces, warnings = [], [], [], []
     for chamber, chains in found.items():
@@ -106,13 +114,18 @@ def _collect(
     done = [chamber for chamber, chains in found.items() if chains]
     if result == "interrupted":
         warnings.insert(0, f"Interrupted: what is here comes from {_share(plan, found)}.")
+    elif system.crosses and len(critical["crossings"]) < len(plan.sizes) - 1:
+        warnings.append(
+            "The Binder cumulants of some sizes do not cross between these temperatures: put the transition between "
+            "them, or run longer."
+        )
     largest = [found[done[-1]][t] for t in plan.temperatures if t in found[done[-1]]]
     pictures = None if system.values is None else [system.shown(np.asarray(c.picture, np.float64)) for c in largest]
     ladders = [{"size": c.size, **t.to_json()} for c in done if (t := c.traffic()) is not None]
     curves = [curve for c in done if (curve := _exact_curve(system, c.size, list(found[c])))]
     settings = {**dataclasses.asdict(plan), "num_warmup": done[0].num_warmup, "generator": largest[0].generator}
     return Simulation(
-        plan.name, settings, points, exact, curves, ladders, pictures, system.values, traces, warnings, result
+        plan.name, settings, points, exact, curves, ladders, critical, pictures, system.values, traces, warnings, result
     )
 
 

@@ -128,7 +128,8 @@ def plan_simulation(
         q: Number of values of a site of potts.
         instance: Which couplings spin-glass has.
         temperatures: At least one, positive.
-        kernel: A name of the kernels; the usual one of the model without it.
+        kernel: A name of the kernels; the usual one of the model without it, that for transitions where there are
+            several sizes.
         num_sweeps: Transitions of each chain at each temperature, after warm-up.
         num_chains: Independent chains, or ladders.
         exchange: Swap configurations of neighbouring temperatures after each sweep; models that need it do it anyway
@@ -156,9 +157,10 @@ def plan_simulation(
         )
     if exchange and len(temperatures) < 2:
         raise ArgumentError("--exchange with a ladder of one temperature has nothing to swap: give T1:T2:N.")
+    usual = system.critical_kernel if len(sizes) > 1 and system.critical_kernel else system.kernel
     return SimulationPlan(
         model, energy, None if energy is None else _digest(energy), _sizes(str(model), system, sizes), options,
-        tuple(map(float, temperatures)), entry("kernel", kernel or system.kernel).name, num_sweeps, num_chains,
+        tuple(map(float, temperatures)), entry("kernel", kernel or usual).name, num_sweeps, num_chains,
         exchange or (system.exchange and len(temperatures) > 1), seed,
     )  # fmt: skip
 
