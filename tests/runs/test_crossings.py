@@ -12,8 +12,8 @@ from energax.runs._chains import Chamber
 from energax.runs._crossings import Crossing, crossings, extrapolated
 from energax.runs._pieces import Pieces
 
-REPEATS = 30
-"""Searches for the crossing of 2 × 2 and 4 × 4 spins, with 16 chains of 1024 sweeps each."""
+REPEATS = 60
+"""Searches for the crossing of 2 × 2 and 4 × 4 spins, with 8 chains of 256 sweeps in each run each."""
 
 
 def _exact_binder(size):
@@ -40,7 +40,7 @@ def found():
     kept = []
     for seed in range(REPEATS):
         plan = runs.plan_simulation(
-            "ising", sizes=[2, 4], temperatures=[1.6, 2.8], num_sweeps=1024, num_chains=16, kernel="block-gibbs",
+            "ising", sizes=[2, 4], temperatures=[1.6, 2.8], num_sweeps=256, num_chains=8, kernel="block-gibbs",
             seed=seed,
         )  # fmt: skip
         chambers = [Chamber(plan, plan.system, size, Pieces(None)) for size in plan.sizes]
@@ -64,7 +64,7 @@ def check(found, truth, scale=1.0):
 
 def test_crossings_are_where_enumeration_has_them(found, truth):
     assert len(found) == REPEATS
-    assert all(c.sizes == (2, 4) and c.stderr < 0.1 for c in found)
+    assert all(c.sizes == (2, 4) and c.stderr < 0.2 for c in found)
     check(found, truth)
 
 

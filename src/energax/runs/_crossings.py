@@ -17,6 +17,9 @@ _MOST_PROBES = 6
 _GOOD_SHARE = 0.3
 """Effective draws of a reweighted run as a share of its draws, below which another run is made closer by."""
 
+_FINAL_RUNS = 4
+"""Runs at the crossing, from which it is measured."""
+
 _STEPS = 65
 """Temperatures around a probe at which a crossing is looked for."""
 
@@ -42,7 +45,8 @@ def crossings(found: Mapping[Chamber, Mapping[float, Chains]], progress: Progres
     """Crossings of neighbouring sizes, refined by runs at temperatures that close in on them.
 
     The cumulants at the temperatures that were asked for bracket a crossing; chains at a temperature between them,
-    reweighted to those nearby, find it, and are repeated closer by until the reweighting keeps most of the draws.
+    reweighted to those nearby, find it, and are repeated closer by until the reweighting keeps a good share of the
+    draws. Then four runs are made at the place, and measure it.
 
     Args:
         found: Chains by temperature of each size, sizes ascending.
@@ -54,7 +58,7 @@ def crossings(found: Mapping[Chamber, Mapping[float, Chains]], progress: Progres
         if progress is not None:
             progress(f"crossing of L = {small.size} and {large.size}", k, len(pairs))
         bracket = _bracket(found[small], found[large])
-        crossing = None if bracket is None else _refined(small, large, bracket, k * _MOST_PROBES)
+        crossing = None if bracket is None else _refined(small, large, bracket, k * (_MOST_PROBES + _FINAL_RUNS))
         if crossing is not None:
             kept.append(crossing)
     return kept
@@ -79,10 +83,10 @@ def extrapolated(found: Sequence[Crossing], theta: float) -> tuple[float, float]
 class _Reweighted:
     """⟨m²⟩ and ⟨m⁴⟩ of chains at temperatures near their own, chain by chain."""
 
-    def __init__(self, chains: Chains, temperature: float) -> None:
-        energy = chains.draws["energy"]
+    def __init__(self, runs: Sequence[Chains], temperature: float) -> None:
+        energy, order = (np.concatenate([run.draws[name] for run in runs]) for name in ("energy", "magnetization"))
         self.energy, self.temperature = energy - energy.mean(), temperature
-        squared = chains.draws["magnetization"].astype(np.float64) ** 2
+        squared = order.astype(np.float64) ** 2
         self.powers = np.stack([np.ones_like(squared), squared, squared**2])
 
     def weights(self, t: float) -> np.ndarray:
@@ -102,7 +106,7 @@ class _Reweighted:
 
 
 def _binder(chains: Chains) -> float:
-    return _Reweighted(chains, 1.0).binder(1.0)
+    return _Reweighted([chains], 1.0).binder(1.0)
 
 
 def _bracket(small: Mapping[float, Chains], large: Mapping[float, Chains]) -> tuple[float, float] | None:
@@ -117,20 +121,32 @@ def _bracket(small: Mapping[float, Chains], large: Mapping[float, Chains]) -> tu
 
 
 def _refined(small: Chamber, large: Chamber, bracket: tuple[float, float], first: int) -> Crossing | None:
+    """Runs that close in on a crossing, then several at the place where they saw it."""
     low, high = bracket
     t = 0.5 * (low + high)
     for k in range(first, first + _MOST_PROBES):
-        pair = _Reweighted(small.probe(k, t), t), _Reweighted(large.probe(k, t), t)
+        pair = _probed(small, large, t, [k])
         crossing = _root(lambda s, p=pair: p[1].binder(s) - p[0].binder(s), *bracket, t)
         if crossing is not None and min(p.share(crossing) for p in pair) >= _GOOD_SHARE:
-            assert small.size is not None
-            assert large.size is not None
-            stderr = _error(pair, crossing, *bracket)
-            return Crossing((small.size, large.size), crossing, stderr, pair[1].binder(crossing))
+            return _measured(small, large, crossing, bracket, first + _MOST_PROBES)
         # The sign of the gap tells on which side the crossing is.
         low, high = (t, high) if pair[1].binder(t) > pair[0].binder(t) else (low, t)
         t = crossing if crossing is not None and low < crossing < high else 0.5 * (low + high)
     return None
+
+
+def _measured(small: Chamber, large: Chamber, t: float, bracket: tuple[float, float], first: int) -> Crossing | None:
+    pair = _probed(small, large, t, range(first, first + _FINAL_RUNS))
+    crossing = _root(lambda s: pair[1].binder(s) - pair[0].binder(s), *bracket, t)
+    if crossing is None or small.size is None or large.size is None:
+        return None
+    stderr = _error(pair, crossing, *bracket)
+    return Crossing((small.size, large.size), crossing, stderr, pair[1].binder(crossing))
+
+
+def _probed(small: Chamber, large: Chamber, t: float, runs: Sequence[int]) -> tuple[_Reweighted, _Reweighted]:
+    first, second = ([chamber.probe(k, t) for k in runs] for chamber in (small, large))
+    return _Reweighted(first, t), _Reweighted(second, t)
 
 
 def _root(gap: Callable[[float], float], low: float, high: float, near: float) -> float | None:
