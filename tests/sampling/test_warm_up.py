@@ -9,6 +9,7 @@ from energax import sampling, testing
 from energax.densities import Gaussian
 from energax.estimators import chain_mean
 from energax.kernels import HMC, MALA, MCLMC, NUTS, AdjustedMCLMC, RandomWalk, _hmc
+from energax.sampling import _pooled
 from energax.testing import references
 
 SCALES = np.array([0.1, 1.0, 10.0, 3.0])
@@ -26,14 +27,14 @@ LATER = (pytest.mark.slow, pytest.mark.ci)
     ("kernel", "num_steps"),
     [
         pytest.param(NUTS(0.5, max_doublings=6), 600, id="nuts"),
-        pytest.param(MCLMC(0.5, 2.0), 3_000, id="mclmc"),
+        pytest.param(MCLMC(0.5, 8.0), 300, id="mclmc"),
         pytest.param(AdjustedMCLMC(0.5, 1.0), 3_000, id="adjusted-mclmc", marks=LATER),
     ],
 )
 def test_finds_the_scales_of_the_directions(kernel, num_steps, law, key):
     """From starts drawn exactly, each scale within a factor of 2 where untuned ones would be 10 apart.
 
-    The price of MCLMC is known: parts of 0.3, 0.4 and 0.3 of the steps, two gradients a step.
+    The price of MCLMC is known: two gradients a step.
     """
     x0 = jax.vmap(lambda k: law.draw(key=k))(jax.random.split(key, 4))
     found = sampling.warm_up(law, kernel, x0, num_steps=num_steps, key=key)
@@ -44,9 +45,49 @@ def test_finds_the_scales_of_the_directions(kernel, num_steps, law, key):
     assert found.x.shape == (4, 4)
     assert found.num_gradients.shape == (4,)
     if isinstance(kernel, MCLMC):
-        assert found.num_gradients.tolist() == [6_000] * 4
+        assert found.num_gradients.tolist() == [600] * 4
     else:
         assert found.num_gradients.min() >= num_steps
+
+
+def _tuned_from(step_size, key):
+    """A normal law of 32 directions with scales from 0.01 to 10, from starts in the midst of the narrowest."""
+    law = Gaussian(jnp.zeros(32), jnp.geomspace(1e-4, 1e2, 32))
+    x0 = 0.01 * jax.random.normal(key, (16, 32))
+    return law, sampling.warm_up(law, MCLMC(step_size, 16.0), x0, num_steps=300, key=key)
+
+
+def _error_share(law, kernel, key):
+    """Mean squared energy error of a step for each dimension, from starts drawn exactly."""
+
+    def one(key):
+        start_key, init_key, step_key = jax.random.split(key, 3)
+        state = kernel.init(law, law.draw(key=start_key), key=init_key)
+        return kernel.step_with_error(law, state, key=step_key)[2] ** 2 / 32
+
+    return float(jnp.mean(jax.vmap(one)(jax.random.split(key, 4_000))))
+
+
+def test_microcanonical_steps_are_as_long_as_their_error_allows(key, monkeypatch):
+    """Wherever the tuning begins. The error grows as h⁶: 64 times as much of it allows steps twice as long."""
+    law, found = _tuned_from(1.0, key)
+    assert _pooled.ERROR_VARIANCE / 2 < _error_share(law, found.kernel, key) < 2 * _pooled.ERROR_VARIANCE
+    for far in (0.02, 50.0):
+        assert float(_tuned_from(far, key)[1].kernel.step_size) == pytest.approx(float(found.kernel.step_size), rel=0.2)
+    monkeypatch.setattr(_pooled, "ERROR_VARIANCE", 64 * _pooled.ERROR_VARIANCE)
+    jax.clear_caches()
+    longer = _tuned_from(1.0, key)[1].kernel.step_size
+    assert 1.7 < float(longer / found.kernel.step_size) < 2.3
+
+
+def test_microcanonical_tuning_spares_most_of_the_run(key):
+    """From starts that know nothing, all scales within a factor of 2, and ⟨x²⟩ of all directions within a tenth."""
+    law, found = _tuned_from(1.0, key)
+    variance = np.geomspace(1e-4, 1e2, 32)
+    ratio = np.asarray(found.kernel.preconditioner) / np.sqrt(variance)
+    np.testing.assert_array_less(np.abs(np.log(ratio / np.median(ratio))), np.log(2.0))
+    run = sampling.sample(law, found.kernel, found.x, num_steps=500, key=key)
+    np.testing.assert_allclose(np.mean(np.asarray(run.x) ** 2, axis=(0, 1)) / variance, 1.0, atol=0.25)
 
 
 @pytest.mark.slow

@@ -115,14 +115,16 @@ class MCLMC(AbstractStepSizeKernel):
     The momentum is a unit vector u: du = (1 − uuᵀ) Lᵀs(x) dt/(d − 1) plus noise that turns it in a time ℓ, and
     dx = L u dt, with s = −∇E, in McLachlan's splitting.
 
-    Exactness: biased by O(h²) and more in few dimensions; tuned by the variance of the energy error per dimension.
+    Exactness: biased by O(h²) and more in few dimensions; tuned by the variance of the energy error per dimension,
+    which bounds the bias in practice but not by a theorem.
 
     Cost: two evaluations of energy and score per step. Needs two dimensions or more. A step that meets a number that
     is not finite is refused and counted.
 
     Args:
         step_size: Length h > 0 of a step, in units of L z. `sampling.warm_up` finds it.
-        decoherence: Length ℓ > 0 over which the direction is forgotten. √d for a standardised target.
+        decoherence: Length ℓ > 0 over which the direction is forgotten. 2√d to 4√d for a standardised target, more
+            where the shape is hard.
         preconditioner: L as in `ULA`, but only diagonal.
 
     References:
@@ -160,6 +162,13 @@ class MCLMC(AbstractStepSizeKernel):
     def step(
         self, energy: AbstractEnergy, state: UnderdampedState, *, key: PRNGKey
     ) -> tuple[UnderdampedState, StepInfo]:
+        new, info, _ = self.step_with_error(energy, state, key=key)
+        return new, info
+
+    def step_with_error(
+        self, energy: AbstractEnergy, state: UnderdampedState, *, key: PRNGKey
+    ) -> tuple[UnderdampedState, StepInfo, Scalar]:
+        """The same, and by how much the step missed its constant energy: what a warm-up looks at."""
         blackjax = _blackjax()
         here = blackjax.mcmc.integrators.IntegratorState(state.x, state.momentum, -state.value, state.score)
         mass = inverse_mass(self.preconditioner, state.x)
@@ -168,22 +177,8 @@ class MCLMC(AbstractStepSizeKernel):
         )
         new = UnderdampedState(there.position, -there.logdensity, there.logdensity_grad, there.momentum)
         stayed = UnderdampedState(state.x, state.value, state.score, there.momentum)
-        return select(info.nonans, fold_with_momentum(energy, new), stayed), StepInfo.unless_nan(info.nonans)
-
-    def tuned(
-        self, energy: AbstractEnergy, x: Configuration, num_steps: int, *, key: PRNGKey
-    ) -> tuple[MCLMC, Configuration, Array]:
-        """Step size from the energy error, L from the spread, ℓ from autocorrelations; and how many gradients."""
-        blackjax = _blackjax()
-        begin_key, key = jax.random.split(key)
-        density, kernel = log_density(energy), blackjax.mclmc.build_kernel()
-        state, found, count = blackjax.mclmc_find_L_and_step_size(
-            kernel, num_steps, blackjax.mclmc.init(x, density, begin_key), key, density,
-            frac_tune1=0.3, frac_tune2=0.3, frac_tune3=0.3,
-            params=_parameters(self.decoherence, self.step_size, inverse_mass(self.preconditioner, x)),
-        )  # fmt: skip
-        mass = ravel_pytree(x)[1](jnp.sqrt(found.inverse_mass_matrix))
-        return MCLMC(found.step_size, found.L, mass), _ended(energy, state.position, x), jnp.asarray(2 * count)
+        chosen = select(info.nonans, fold_with_momentum(energy, new), stayed)
+        return chosen, StepInfo.unless_nan(info.nonans), jnp.where(info.nonans, info.energy_change, jnp.inf)
 
 
 class AdjustedMCLMC(AbstractStepSizeKernel):

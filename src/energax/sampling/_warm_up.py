@@ -16,6 +16,7 @@ from energax._typing import Configuration, PRNGKey
 from energax.energies import AbstractEnergy, observed_space
 from energax.kernels import HMC, MALA, MCLMC, NUTS, AbstractKernel, AdjustedMCLMC, target
 from energax.random import choose
+from energax.sampling._pooled import tuned_together
 from energax.sampling._starts import count_chains, starts
 from energax.sampling._windows import tuned_in_windows
 
@@ -45,23 +46,26 @@ def warm_up(
     num_chains: int | None = None,
     generator: str = "auto",
 ) -> WarmUp:
-    """Tune a whole kernel, those of BlackJAX by BlackJAX's own warm-up, and count what it costs.
+    """Tune a whole kernel, NUTS and AdjustedMCLMC by BlackJAX's own warm-up, and count what it costs.
 
     `NUTS`: Stan's windows, dual averaging to an acceptance of 0.8 and a mass matrix from the spread of the chain
-    (dense where the kernel's preconditioner is a matrix). `MCLMC`: the step size from the variance of the energy
-    error, the preconditioner from the spread, the decoherence length from autocorrelations. `AdjustedMCLMC`: the step
-    size from the acceptance at the kernel's mean number of steps. Each of these chains is tuned by itself; the kernel
-    that is returned has the median of each parameter over the chains.
+    (dense where the kernel's preconditioner is a matrix). `AdjustedMCLMC`: the step size from the acceptance at the
+    kernel's mean number of steps. Each of these chains is tuned by itself; the kernel that is returned has the median
+    of each parameter over the chains.
+
+    `MCLMC`: all chains together, so that a hundred steps or two are enough with 16 of them: the step size from a
+    variance of the energy error of 10⁻⁴ per dimension, the preconditioner from the spreads of the chains and of their
+    scores; the decoherence length stays.
 
     `MALA`, `HMC`: windows of doubling length, in each of which the step size is tuned and then the spread of all chains
     together gives the preconditioner of the next (dense where the kernel's preconditioner is a matrix).
 
     Args:
         energy: Target.
-        kernel: The kernel to begin with. For MCLMC, step_size=0.25·√d and decoherence=√d are a good start.
+        kernel: The kernel to begin with. For MCLMC, step_size=0.25·√d and decoherence=4·√d are a good start.
         x0: Starts with a leading chain axis; without it the space's declared initial law, else an error.
         key: Typed random key.
-        num_steps: Transitions of each chain; NUTS wants 500 or more, the others 1000 or more.
+        num_steps: Transitions of each chain; MCLMC wants 200 or more, NUTS 500, the others 1000.
         num_chains: Number of chains; taken from `x0` if one is given, else 4.
         generator: As in `sample`.
 
@@ -99,6 +103,9 @@ def warm_up(
     if isinstance(kernel, MALA | HMC):
         found, x, steps = tuned_in_windows(energy, kernel, x, num_steps, key=tune_key)
         cost = steps * (kernel.num_leapfrog if isinstance(kernel, HMC) else 1)
+        return WarmUp(_sound(found), jax.tree.map(np.asarray, x), np.full(len(keys), cost))
+    if isinstance(kernel, MCLMC):
+        found, x, cost = tuned_together(moved, kernel, x, num_steps, key=tune_key)
         return WarmUp(_sound(found), jax.tree.map(np.asarray, x), np.full(len(keys), cost))
     kernels, x, gradients = _tune(moved, kernel, x, keys, num_steps)
     tuned = jax.tree.map(lambda leaf: jnp.median(leaf, axis=0).astype(leaf.dtype), kernels)
