@@ -34,7 +34,8 @@ def _(kernel: SwendsenWang, energy: AbstractEnergy) -> Float[np.ndarray, "states
 
         matrix = np.zeros((len(table), len(table)))
         for start, probs, rows in _over_bonds(kernel, model, table, row, len(table)):
-            np.add.at(matrix, start, probs[:, None] * rows)
+            for one in np.unique(start):
+                matrix[one] += probs[start == one] @ rows[start == one]
     return matrix
 
 
@@ -56,7 +57,8 @@ def _(kernel: Wolff, energy: AbstractEnergy) -> Float[np.ndarray, "states states
 
         matrix = np.zeros((len(table), len(table)))
         for start, probs, (ends, accept) in _over_bonds(kernel, model, table, moves, 4 * len(seeds)):
-            np.add.at(matrix, (start[:, None], ends), probs[:, None] * accept)
+            places, sums = _sums_by_place(start[:, None] * len(table) + ends, probs[:, None] * accept)
+            matrix.reshape(-1)[places] += sums
         stays = 1 - matrix.sum(1)
     return matrix + np.diag(stays)
 
@@ -70,6 +72,18 @@ def _model(energy: AbstractEnergy) -> tuple[Bonds, Int[np.ndarray, "states sites
     num_sites, count = model.fields.shape
     assert exact.num_states(energy.space) == count**num_sites
     return model, np.stack(np.unravel_index(np.arange(count**num_sites), (count,) * num_sites), axis=1)
+
+
+def _sums_by_place(
+    places: Int[np.ndarray, "sets moves"], values: Float[np.ndarray, "sets moves"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each place once, with the sum of its values.
+
+    Pairwise sums: a quarter of a million of them, one after the other, would round by more than a matrix may be off.
+    """
+    order = np.argsort(places, axis=None, kind="stable")
+    found, first = np.unique(places.reshape(-1)[order], return_index=True)
+    return found, np.add.reduceat(values.reshape(-1)[order], first)
 
 
 def _over_bonds(
