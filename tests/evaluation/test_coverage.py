@@ -85,11 +85,16 @@ def test_intervals_of_every_family(rate_at_most):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", sorted(zoo.ZOO))
 @pytest.mark.parametrize("kernel", [None, BlockGibbs()], ids=["default", "block Gibbs"])
-def test_intervals_of_many(family, kernel, rate_at_most):
-    names = [(family, kind, index) for index in range(25) for kind in zoo.KINDS]
-    check_ends([(name, *case(*name, kernel=kernel)) for name in names], rate_at_most)
+def test_intervals_of_many(kernel, rate_at_most):
+    """24 machines a family; those of one see an end that misses 0.6 of the time, all 312 together one of 0.15."""
+    cases = []
+    for family in sorted(zoo.ZOO):
+        names = [(family, kind, index) for index in range(6) for kind in zoo.KINDS]
+        of_family = [(name, *case(*name, kernel=kernel)) for name in names]
+        check_ends(of_family, rate_at_most)
+        cases += of_family
+    check_ends(cases, rate_at_most)
 
 
 @pytest.mark.slow
