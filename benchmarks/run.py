@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import pkgutil
 import platform
@@ -79,18 +80,23 @@ def main(names: list[str]) -> int:
 def section(name: str, found: dict) -> str:
     """A task's table, with what it measures and the machine that it ran on."""
     machine = found["environment"]
-    said = (tasks()[name].__doc__ or "").strip().splitlines()[0]
+    said = (tasks()[name].__doc__ or "").strip()
     where = f"{machine['cpu']}, {machine['cores']} cores; Python {machine['python']}, JAX {machine['jax']}."
     return f"## {name}\n\n{said}\n\n{rows_of(found['rows'])}\n\n{where}\n"
 
 
 def rows_of(rows: list[dict]) -> str:
     columns = list(rows[0])
-    cells = [
-        [f"{v:.4g}" if isinstance(v, float) else str(v) for v in (row.get(c, "") for c in columns)] for row in rows
-    ]
+    cells = [[cell(row.get(column, "")) for column in columns] for row in rows]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in cells])
+
+
+def cell(value: object) -> str:
+    """A number with four digits, nothing for one that does not exist."""
+    if not isinstance(value, float):
+        return str(value)
+    return "" if math.isnan(value) else f"{value:.4g}"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Gradients and seconds until the mean of x² is known to a tenth of its deviation, tuning counted, beside BlackJAX.
 
-The cost is what the median chain needs until its running means stay closer to the truth than 0.01 in squared error over
-variance, averaged over the coordinates (100 effective draws), and the gradients of tuning. Sixteen chains from N(0, 1),
-five seeds, medians. Ours is MCLMC tuned over all chains together in 192 steps, with a decoherence length of 4√d, on
-every target. BlackJAX's is the better of its NUTS and its MCLMC, each chain tuned by its own routines. Neither MCLMC is
-exact: a bias larger than the wanted error would show as a target that is never reached. The funnel is judged in the
-coordinates x_0/3 and x_i exp(−x_0/2), the Cauchy law, whose x² has no mean, by log π(1 + x²).
+The cost is the gradients of tuning, and those that the median chain needs until its running means stay closer to the
+truth than 0.01 in squared error over variance, averaged over the coordinates (100 effective draws). Sixteen chains from
+N(0, 1), five seeds (three for the Cauchy law), medians. Ours is MCLMC on every target, tuned over all chains together
+in 192 steps, with a decoherence length of 4√d. BlackJAX's is the better of its NUTS and its MCLMC, each chain tuned by
+its own routines; NUTS was left out where it takes minutes (Cauchy, φ⁴). Neither MCLMC is exact: a bias larger than the
+wanted error would show as a target that is never reached. The funnel is judged in the coordinates x_0/3 and
+x_i exp(−x_0/2), the Cauchy law, whose x² has no mean, by log π(1 + x²).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import numpy as np
 import energax as ex
 
 NAME = "gradients-to-low-error"
-CHAINS, SEEDS, OUR_TUNING, WANTED = 16, 5, 192, 0.01
+CHAINS, OUR_TUNING, WANTED = 16, 192, 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Case:
     tuning: int
     nuts: tuple[int, int] | None
     """Draws and warm-up of NUTS, None where a draw takes too long."""
+    seeds: int = 5
 
 
 class Bimodal(ex.energies.AbstractEnergy):
@@ -77,7 +79,7 @@ def cases() -> dict[str, Case]:
         ),
         "Cauchy, 100-d": Case(
             ex.densities.Cauchy(100), lambda x: jnp.log(jnp.pi * (1 + x**2)), np.full(100, np.log(4 * np.pi)),
-            np.full(100, np.pi**2 / 3), 160_000, 4000, None,
+            np.full(100, np.pi**2 / 3), 140_000, 4000, None, seeds=3,
         ),
         "φ⁴, 64 × 64, λ = 4.515625": Case(lattice, square, *field, 1000, 1000, None),
     }  # fmt: skip
@@ -137,7 +139,8 @@ def ratio(theirs: float, ours: float) -> float:
 def overall(rows: list[dict]) -> dict:
     """The geometric mean of our ratios, over targets that both reach."""
     mine = [r for r in rows if r["program"].startswith("energax") and np.isfinite(r["ratio of gradients"])]
-    means = {n: statistics.geometric_mean(r[n] for r in mine) for n in ("ratio of gradients", "ratio of seconds")}
+    names = ("ratio of gradients", "ratio of seconds")
+    means = {name: statistics.geometric_mean([r[name] for r in mine]) if mine else float("nan") for name in names}
     return {"target": f"geometric mean of {len(mine)} targets", "program": "energax MCLMC", **means}
 
 
@@ -167,7 +170,7 @@ def measured(case: Case, sampler: Sampler, steps: int) -> dict[str, float]:
         return jax.lax.scan(one, carry, jnp.arange(steps))[1]
 
     found = []
-    for seed in (0, *range(SEEDS)):
+    for seed in (0, *range(case.seeds)):
         key = jax.random.key(seed)
         x = jax.random.normal(key, (CHAINS, *case.energy.space.shape))
         start = time.perf_counter()
