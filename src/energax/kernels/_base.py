@@ -2,7 +2,7 @@
 
 import abc
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -106,7 +106,7 @@ class AbstractStepSizeKernel(AbstractKernel):
     def target_accept_prob(self) -> float:
         """Acceptance probability at which the kernel is most efficient on product targets of high dimension."""
 
-    def with_step_size(self, step_size: Scalar) -> "AbstractStepSizeKernel":
+    def with_step_size(self, step_size: Scalar) -> Self:
         """The same kernel with another step size."""
         return eqx.tree_at(lambda kernel: kernel.step_size, self, step_size)
 

@@ -78,7 +78,7 @@ def _window(
 
     def step(i: Array, carry: Any) -> Any:
         state, log_size, errors, weight, sums = carry
-        current = _resized(kernel, jnp.exp(log_size))
+        current = kernel.with_step_size(jnp.exp(log_size))
         keys = jax.random.split(jax.random.fold_in(key, i + num_chains), num_chains)
         state, _, error = jax.vmap(lambda s, k: current.step_with_error(energy, s, key=k))(state, keys)
         share = jnp.mean(jnp.minimum(jnp.nan_to_num(error**2, nan=jnp.inf) / (num_sites * ERROR_VARIANCE), _WORST))
@@ -98,11 +98,7 @@ def _window(
     x1, x2, s1, s2 = jax.tree.map(lambda leaf: leaf / (length - (length + 1) // 2), sums)
     spread = [jax.tree.map(lambda second, first: second - first**2, *pair) for pair in ((x2, x1), (s2, s1))]
     scales = jax.tree.map(_scale, *spread, kernel.preconditioner)
-    return _resized(kernel, jnp.exp(log_size)), state.x, scales
-
-
-def _resized(kernel: MCLMC, step_size: Array) -> MCLMC:
-    return eqx.tree_at(lambda k: k.step_size, kernel, step_size)
+    return kernel.with_step_size(jnp.exp(log_size)), state.x, scales
 
 
 def _squared(tree: PyTree[Array]) -> PyTree[Array]:

@@ -102,14 +102,14 @@ def warm_up(
     eqx.filter_eval_shape(lambda x, key: kernel.init(moved, x, key=key), jax.tree.map(lambda a: a[0], x), keys[0])
     if isinstance(kernel, MALA | HMC):
         found, x, steps = tuned_in_windows(energy, kernel, x, num_steps, key=tune_key)
-        cost = steps * (kernel.num_leapfrog if isinstance(kernel, HMC) else 1)
-        return WarmUp(_sound(found), jax.tree.map(np.asarray, x), np.full(len(keys), cost))
-    if isinstance(kernel, MCLMC):
+        gradients = np.full(len(keys), steps * (kernel.num_leapfrog if isinstance(kernel, HMC) else 1))
+    elif isinstance(kernel, MCLMC):
         found, x, cost = tuned_together(moved, kernel, x, num_steps, key=tune_key)
-        return WarmUp(_sound(found), jax.tree.map(np.asarray, x), np.full(len(keys), cost))
-    kernels, x, gradients = _tune(moved, kernel, x, keys, num_steps)
-    tuned = jax.tree.map(lambda leaf: jnp.median(leaf, axis=0).astype(leaf.dtype), kernels)
-    return WarmUp(_sound(tuned), jax.tree.map(np.asarray, x), np.asarray(gradients))
+        gradients = np.full(len(keys), cost)
+    else:
+        kernels, x, gradients = _tune(moved, kernel, x, keys, num_steps)
+        found = jax.tree.map(lambda leaf: jnp.median(leaf, axis=0).astype(leaf.dtype), kernels)
+    return WarmUp(_sound(found), jax.tree.map(np.asarray, x), np.asarray(gradients))
 
 
 def _sound(kernel: Any) -> Any:
