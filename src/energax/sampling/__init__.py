@@ -9,8 +9,8 @@ from energax.sampling._annealed_langevin import annealed_langevin as annealed_la
 from energax.sampling._cycle import tune_cycle as tune_cycle
 from energax.sampling._ladder import Ladder as Ladder
 from energax.sampling._ladder import tune_ladder as tune_ladder
-from energax.sampling._replica_exchange import ReplicaSamples as ReplicaSamples
 from energax.sampling._replica_exchange import replica_exchange as replica_exchange
+from energax.sampling._replica_samples import ReplicaSamples as ReplicaSamples
 from energax.sampling._resampling import RESAMPLERS as RESAMPLERS
 from energax.sampling._sample import sample as sample
 from energax.sampling._samples import Samples as Samples

@@ -18,7 +18,8 @@ from energax._typing import PRNGKey
 from energax.estimators import Estimate
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel
 from energax.paths import AbstractPath
-from energax.sampling._replica_exchange import ReplicaSamples, replica_exchange
+from energax.sampling._replica_exchange import replica_exchange
+from energax.sampling._replica_samples import ReplicaSamples
 
 _FIRST_ROUND = 32
 _FIRST_LEVELS = 12
