@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from energax._errors import ArgumentError, RunError
 from energax.cli._output import Output
 from energax.cli._parse import flat, parse
-from energax.runs import Run
+from energax.runs import Run, replace_arrays
 
 
 def sample(arguments: Sequence[str]) -> int:
@@ -56,11 +55,7 @@ def write(out: Path, **arrays: np.ndarray) -> None:
     Raises:
         RunError: The disk refuses.
     """
-    temporary = out.with_name(f".{out.stem}.part.npz")
     try:
-        np.savez_compressed(temporary, **arrays)  # pyright: ignore[reportArgumentType]
-        os.replace(temporary, out)
+        replace_arrays(out, arrays)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise RunError(f"{out} cannot be written: {error.strerror or error}.") from error

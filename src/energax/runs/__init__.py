@@ -5,6 +5,7 @@ from energax.runs._configs import RunConfig as RunConfig
 from energax.runs._configs import TrainingConfig as TrainingConfig
 from energax.runs._directory import fresh_directory as fresh_directory
 from energax.runs._entry import Entry as Entry
+from energax.runs._files import replace_arrays as replace_arrays
 from energax.runs._judge import summarise as summarise
 from energax.runs._kernels import KERNELS as KERNELS
 from energax.runs._models import MODELS as MODELS
@@ -69,6 +70,7 @@ __all__ = [
     "plain",
     "plan",
     "plan_simulation",
+    "replace_arrays",
     "save_simulation",
     "simulate",
     "sizes",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from energax._errors import ArgumentError, RunError
+from energax.runs._files import replace_file
 
 FORMAT = 1
 
@@ -135,10 +136,8 @@ def digest(config: RunConfig) -> str:
 def write_config(config: RunConfig, directory: Path) -> None:
     """Write config.json with its hash, at once or not at all."""
     text = json.dumps({**config.to_json(), "sha256": digest(config)}, indent=2) + "\n"
-    temporary = directory / ".config.json.part"
     try:
-        temporary.write_text(text)
-        temporary.replace(directory / "config.json")
+        replace_file(directory / "config.json", text.encode())
     except OSError as error:
         raise RunError(f"{directory} cannot be written to: {error.strerror or error}.") from error
 

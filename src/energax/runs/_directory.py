@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from energax._errors import RunError
+from energax.runs._simulation_plan import is_simulation
 
 
 def fresh_directory(out: str | Path | None, data: str, model: str) -> Path:
@@ -51,7 +52,7 @@ def fresh_directory(out: str | Path | None, data: str, model: str) -> Path:
 
 
 def _is_resumable(path: Path) -> bool:
-    return any((path / name).exists() for name in ("config.json", "plan.json"))
+    return (path / "config.json").exists() or is_simulation(path)
 
 
 def _slug(source: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from energax._errors import RunError
+from energax.runs._files import replace_arrays
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -49,9 +50,6 @@ class Pieces:
                 return None
         return self._held.get(name)
 
-    def __len__(self) -> int:
-        return len(self._held)
-
     def _path(self, name: str) -> Path:
         assert self.folder is not None
         return self.folder / f"{name}.npz"
@@ -59,12 +57,9 @@ class Pieces:
     def _write(self, name: str, arrays: Arrays) -> None:
         if self.folder is None:
             return
-        temporary = self.folder / f".{name}.part"
         try:
             self.folder.mkdir(exist_ok=True)
-            with temporary.open("wb") as file:
-                np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
-            temporary.replace(self._path(name))
+            replace_arrays(self._path(name), arrays)
         except OSError as error:
             raise RunError(
                 f"{self.folder} cannot keep what was computed: {error.strerror or error}. What is there already is "

@@ -14,6 +14,7 @@ import numpy as np
 from energax._errors import ArgumentError, EnergaxError, RunError, nearest
 from energax.energies import AbstractEnergy, observed_space
 from energax.kernels import suggestions
+from energax.runs._files import replace_file
 from energax.runs._kernels import KERNELS
 from energax.runs._observables import ENERGY, MAGNET
 from energax.runs._registry import entry
@@ -74,7 +75,7 @@ class SimulationPlan:
             RunError: The directory cannot be written to.
         """
         try:
-            (directory / _FILE).write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
+            replace_file(directory / _FILE, (json.dumps(dataclasses.asdict(self), indent=2) + "\n").encode())
         except OSError as error:
             raise RunError(f"{directory} cannot be written to: {error.strerror or error}.") from error
 

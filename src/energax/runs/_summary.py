@@ -15,6 +15,7 @@ import numpy as np
 
 from energax._errors import RunError
 from energax.runs._configs import read_config
+from energax.runs._files import replace_arrays, replace_file
 from energax.training import read_metrics
 
 
@@ -54,10 +55,8 @@ class Summary:
         """
         parts = {name: getattr(self, name) for name in ("data", "model", "evaluation", "environment", "image_shape")}
         try:
-            _replace(directory / "evaluation.json", (json.dumps(plain(parts), indent=2) + "\n").encode())
-            temporary = directory / ".summary.part.npz"
-            np.savez_compressed(temporary, **{k: np.asarray(v) for k, v in self.arrays.items()})  # pyright: ignore[reportArgumentType]
-            temporary.replace(directory / "summary.npz")
+            replace_file(directory / "evaluation.json", (json.dumps(plain(parts), indent=2) + "\n").encode())
+            replace_arrays(directory / "summary.npz", self.arrays)
         except OSError as error:
             raise RunError(f"The evaluation cannot be written to {directory}: {error.strerror or error}.") from error
 
@@ -142,9 +141,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(content)
-    temporary.replace(path)
