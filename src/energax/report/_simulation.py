@@ -31,6 +31,8 @@ class SimulationLike(Protocol):
     @property
     def points(self) -> list[dict[str, Any]]: ...
     @property
+    def num_mixed(self) -> int: ...
+    @property
     def exact(self) -> list[dict[str, float]]: ...
     @property
     def curves(self) -> list[dict[str, Any]]: ...
@@ -128,9 +130,8 @@ def _words(name: str) -> str:
 
 def _verdict(simulation: SimulationLike) -> str:
     misses = _misses(simulation)
-    good = len(simulation.points) - sum(": do not lean on " in warning for warning in simulation.warnings)
-    what = "temperatures" if len(_sizes(simulation)) == 1 else "points"
-    mixed = f"{good} of {len(simulation.points)} {what} mixed well"
+    what = "points" if _has_sizes(simulation) else "temperatures"
+    mixed = f"{simulation.num_mixed} of {len(simulation.points)} {what} mixed well"
     if not misses:
         return f"{mixed[0].upper()}{mixed[1:]}; no exact values are known to compare with."
     return f"{mixed[0].upper()}{mixed[1:]}; the largest distance from an exact value is {max(misses):.1f} error bars."
@@ -148,7 +149,7 @@ def _misses(simulation: SimulationLike) -> list[float]:
 
 def _cards(simulation: SimulationLike) -> list[tuple[str, str]]:
     cards = [("temperatures", number(len({point["temperature"] for point in simulation.points})))]
-    if len(_sizes(simulation)) > 1:
+    if _has_sizes(simulation):
         cards.append(("sizes", ", ".join(map(str, _sizes(simulation)))))
     sizes = [p[n]["ess"] for p in simulation.points for n in observables(simulation.points) if p[n]["ess"] is not None]
     if sizes:
@@ -161,12 +162,17 @@ def _sizes(simulation: SimulationLike) -> list[int | None]:
     return list(dict.fromkeys(point["size"] for point in simulation.points))
 
 
+def _has_sizes(simulation: SimulationLike) -> bool:
+    """Whether points have to say of which size they are."""
+    return len(_sizes(simulation)) > 1
+
+
 def _curves(simulation: SimulationLike) -> Section:
     names, blocks = observables(simulation.points), []
     if len({point["temperature"] for point in simulation.points}) > 1:
         figures = [_curve(name, simulation) for name in names]
         blocks.append(Figures([figure for figure in figures if figure is not None]))
-    several = len(_sizes(simulation)) > 1
+    several = _has_sizes(simulation)
     rows = [row for point in simulation.points for row in point_rows(point, several=several)]
     blocks.append(Table("Observables with one standard error", ("", "value", "chain"), rows))
     return Section("observables", "Observables", blocks)
@@ -191,8 +197,9 @@ def _curve(name: str, simulation: SimulationLike) -> Figure | None:
         x_label="temperature",
     )
     body, legend, sizes = plot.axes(), [], _sizes(simulation)
-    critical = simulation.critical["exact"]
+    critical, note = simulation.critical["exact"], ""
     if critical is not None and t.min() < critical < t.max():
+        note = "Dashed: the critical temperature."
         body.append(line(plot.x([critical] * 2), plot.y([every.min() - room, every.max() + room]), "line truth dashed"))
     for fine, values in exact:
         body.append(line(plot.x(fine), plot.y(values), "line truth"))
@@ -206,7 +213,6 @@ def _curve(name: str, simulation: SimulationLike) -> Figure | None:
         legend.append(Key(role, "simulated" if len(sizes) == 1 else f"L = {one}", "dot"))
     if exact:
         legend.append(Key("truth", "exact"))
-    note = "" if critical is None or not t.min() < critical < t.max() else "Dashed: the critical temperature."
     label = f"{_words(name)} over temperature, from {number(float(np.nanmin(y)))} to {number(float(np.nanmax(y)))}."
     return Figure(_words(name), drawing(body, height=plot.height, label=label), "", note, tuple(legend))
 
@@ -266,15 +272,14 @@ def _pictures(simulation: SimulationLike) -> Section | None:
     )
     largest = _sizes(simulation)[-1]
     listed = ", ".join(f"{point['temperature']:g}" for point in simulation.points if point["size"] == largest)
-    of = f" of the largest lattice, L = {largest}," if len(_sizes(simulation)) > 1 else ""
+    of = f" of the largest lattice, L = {largest}," if _has_sizes(simulation) else ""
     return Section("configurations", "Configurations", [Text(f"One chain{of} at T = {listed}."), Figures([grid])])
 
 
 def _mixing(simulation: SimulationLike) -> Section:
     worst = int(np.argmax([point["r_hat"] for point in simulation.points]))
-    several = len(_sizes(simulation)) > 1
     where = f"{simulation.points[worst]['temperature']:g}"
-    where += f", L = {simulation.points[worst]['size']}" if several else ""
+    where += f", L = {simulation.points[worst]['size']}" if _has_sizes(simulation) else ""
     energies = simulation.chain_energy[worst]
     blocks: list[Block] = [
         Text(f"At T = {where}, where the chains agree least (R-hat {number(simulation.points[worst]['r_hat'])})."),

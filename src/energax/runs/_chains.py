@@ -113,7 +113,8 @@ class Chamber:
         x = None
         if self.system.start is not None:
             x = self.system.start(self.energy, self.plan.num_chains, jax.random.fold_in(self.key, len(self.levels)))
-        self._ladders(x, progress) if self.plan.exchange else self._independent(x, progress)
+        run = self._ladders if self.plan.exchange else self._independent
+        run(x, progress)
 
     def _independent(self, x: Configuration | None, progress: Progress | None) -> None:
         kernel = self.kernel

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
+from energax.estimators import ess_from_log_weights
 from energax.runs._chains import Chains, Chamber, Progress
+from energax.runs._observables import binder_cumulant
 from energax.runs._simulated import SimulatedModel
 
 _MOST_PROBES = 6
@@ -72,12 +75,9 @@ def extrapolated(found: Sequence[Crossing], theta: float) -> tuple[float, float]
     ratios = {round(c.sizes[1] / c.sizes[0], 6) for c in found}
     if len(found) < 2 or len(ratios) > 1:
         return None
-    errors = np.asarray([c.stderr for c in found])
-    design = np.stack([np.ones(len(found)), np.asarray([c.sizes[0] for c in found], float) ** -theta], axis=1)
-    weighted = design / errors[:, None]
-    covariance = np.linalg.inv(weighted.T @ weighted)
-    solution = covariance @ weighted.T @ (np.asarray([c.temperature for c in found]) / errors)
-    return float(solution[0]), float(np.sqrt(covariance[0, 0]))
+    size, t, stderr = np.asarray([(c.sizes[0], c.temperature, c.stderr) for c in found]).T
+    line, covariance = np.polyfit(size**-theta, t, 1, w=1.0 / stderr, cov="unscaled")
+    return float(line[1]), float(np.sqrt(covariance[1, 1]))
 
 
 class _Reweighted:
@@ -88,25 +88,43 @@ class _Reweighted:
         self.energy, self.temperature = energy - energy.mean(), temperature
         squared = order.astype(np.float64) ** 2
         self.powers = np.stack([np.ones_like(squared), squared, squared**2])
+        self._sums: dict[float, np.ndarray] = {}
 
-    def weights(self, t: float) -> np.ndarray:
-        exponent = -(1.0 / t - 1.0 / self.temperature) * self.energy
-        return np.exp(exponent - exponent.max())
+    def log_weights(self, t: float) -> np.ndarray:
+        return -(1.0 / t - 1.0 / self.temperature) * self.energy
+
+    def sums(self, t: float) -> np.ndarray:
+        """Sums of the weights, of w m² and of w m⁴ over each chain; kept, for leaving out chains asks again."""
+        if t not in self._sums:
+            exponent = self.log_weights(t)
+            self._sums[t] = np.einsum("pcd,cd->pc", self.powers, np.exp(exponent - exponent.max()))
+        return self._sums[t]
 
     def share(self, t: float) -> float:
         """Effective draws as a share of all."""
-        w = self.weights(t)
-        return float(w.sum() ** 2 / np.sum(w**2) / w.size)
+        return ess_from_log_weights(self.log_weights(t).reshape(-1)) / self.energy.size
 
     def binder(self, t: float, without: int | None = None) -> float:
         """1 − ⟨m⁴⟩ / 3⟨m²⟩², from all chains or from all but one."""
-        sums = np.einsum("pcd,cd->pc", self.powers, self.weights(t))
+        sums = self.sums(t)
         total = sums.sum(1) - (0.0 if without is None else sums[:, without])
-        return float(1.0 - (total[2] / total[0]) / (3.0 * (total[1] / total[0]) ** 2))
+        return float(binder_cumulant(total[1] / total[0], total[2] / total[0]))
 
 
 def _binder(chains: Chains) -> float:
     return _Reweighted([chains], 1.0).binder(1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pair:
+    """Two sizes at temperatures near those of their chains."""
+
+    small: _Reweighted
+    large: _Reweighted
+
+    def gap(self, t: float, without: tuple[int | None, int | None] = (None, None)) -> float:
+        """The larger size's cumulant minus the smaller one's; without a chain of either, if named."""
+        return self.large.binder(t, without[1]) - self.small.binder(t, without[0])
 
 
 def _bracket(small: Mapping[float, Chains], large: Mapping[float, Chains]) -> tuple[float, float] | None:
@@ -126,27 +144,27 @@ def _refined(small: Chamber, large: Chamber, bracket: tuple[float, float], first
     t = 0.5 * (low + high)
     for k in range(first, first + _MOST_PROBES):
         pair = _probed(small, large, t, [k])
-        crossing = _root(lambda s, p=pair: p[1].binder(s) - p[0].binder(s), *bracket, t)
-        if crossing is not None and min(p.share(crossing) for p in pair) >= _GOOD_SHARE:
+        crossing = _root(pair.gap, *bracket, t)
+        if crossing is not None and min(r.share(crossing) for r in (pair.small, pair.large)) >= _GOOD_SHARE:
             return _measured(small, large, crossing, bracket, first + _MOST_PROBES)
         # The sign of the gap tells on which side the crossing is.
-        low, high = (t, high) if pair[1].binder(t) > pair[0].binder(t) else (low, t)
+        low, high = (t, high) if pair.gap(t) > 0 else (low, t)
         t = crossing if crossing is not None and low < crossing < high else 0.5 * (low + high)
     return None
 
 
 def _measured(small: Chamber, large: Chamber, t: float, bracket: tuple[float, float], first: int) -> Crossing | None:
     pair = _probed(small, large, t, range(first, first + _FINAL_RUNS))
-    crossing = _root(lambda s: pair[1].binder(s) - pair[0].binder(s), *bracket, t)
+    crossing = _root(pair.gap, *bracket, t)
     if crossing is None or small.size is None or large.size is None:
         return None
     stderr = _error(pair, crossing, *bracket)
-    return Crossing((small.size, large.size), crossing, stderr, pair[1].binder(crossing))
+    return Crossing((small.size, large.size), crossing, stderr, pair.large.binder(crossing))
 
 
-def _probed(small: Chamber, large: Chamber, t: float, runs: Sequence[int]) -> tuple[_Reweighted, _Reweighted]:
+def _probed(small: Chamber, large: Chamber, t: float, runs: Sequence[int]) -> _Pair:
     first, second = ([chamber.probe(k, t) for k in runs] for chamber in (small, large))
-    return _Reweighted(first, t), _Reweighted(second, t)
+    return _Pair(_Reweighted(first, t), _Reweighted(second, t))
 
 
 def _root(gap: Callable[[float], float], low: float, high: float, near: float) -> float | None:
@@ -160,19 +178,20 @@ def _root(gap: Callable[[float], float], low: float, high: float, near: float) -
     return float(brentq(gap, grid[i], grid[i + 1]))  # pyright: ignore[reportArgumentType]
 
 
-def _error(pair: tuple[_Reweighted, _Reweighted], crossing: float, low: float, high: float) -> float:
+def _error(pair: _Pair, crossing: float, low: float, high: float) -> float:
     """Jackknife over the chains of both sizes, which are independent of each other."""
-    variance = 0.0
-    for which in (0, 1):
-        num = pair[which].energy.shape[0]
-        moved = []
-        for c in range(num):
-            leave = [c if which == k else None for k in (0, 1)]
-            root = _root(lambda s, a=leave: pair[1].binder(s, a[1]) - pair[0].binder(s, a[0]), low, high, crossing)
-            # Without the chain they do not cross here: the end of the bracket that is farther away stands for it.
-            moved.append(max((low, high), key=lambda end: abs(end - crossing)) if root is None else root)
-        variance += (num - 1) * float(np.var(moved))
-    return float(np.sqrt(variance))
+    # Where they do not cross without a chain, the end of the bracket that is farther away stands for the crossing.
+    far = max((low, high), key=lambda end: abs(end - crossing))
+
+    def without(small: int | None, large: int | None) -> float:
+        root = _root(lambda t: pair.gap(t, (small, large)), low, high, crossing)
+        return far if root is None else root
+
+    moved = (
+        [without(c, None) for c in range(len(pair.small.energy))],
+        [without(None, c) for c in range(len(pair.large.energy))],
+    )
+    return math.sqrt(sum((len(ts) - 1) * float(np.var(ts)) for ts in moved))
 
 
 def critical_point(

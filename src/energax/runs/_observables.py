@@ -97,8 +97,13 @@ def _susceptibility(means: Array, beta: float, num_sites: int) -> Array:
     return beta * num_sites * (means[1] - means[0] ** 2)
 
 
+def binder_cumulant(second: Any, fourth: Any) -> Any:
+    """U = 1 − ⟨m⁴⟩ / 3⟨m²⟩²."""
+    return 1.0 - fourth / (3.0 * second**2)
+
+
 def _binder(means: Array, beta: float, num_sites: int) -> Array:
-    return 1.0 - means[2] / (3.0 * means[1] ** 2)
+    return binder_cumulant(means[1], means[2])
 
 
 def _overlap_susceptibility(means: Array, beta: float, num_sites: int) -> Array:

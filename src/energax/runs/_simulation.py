@@ -31,6 +31,7 @@ class Simulation:
         model: Name of the model, or of the user's energy.
         settings: Everything that repeats it.
         points: For each size and temperature `size`, `temperature`, `beta`, the observables, `accept_prob`, `r_hat`.
+        num_mixed: How many of the points have numbers without a warning.
         exact: Exact values of observables at each point, empty where none are known.
         curves: For each size exact values on a fine grid of temperatures, by observable and under ``temperature``.
         ladders: For each size what the swaps of temperatures did; empty without exchange.
@@ -46,6 +47,7 @@ class Simulation:
     model: str
     settings: dict[str, Any]
     points: list[dict[str, Any]]
+    num_mixed: int
     exact: list[dict[str, float]]
     curves: list[dict[str, Any]]
     ladders: list[dict[str, Any]]
@@ -82,14 +84,16 @@ def simulate(plan: SimulationPlan, *, directory: Path | None = None, progress: P
     system = plan.system
     pieces = Pieces(None if directory is None else directory / "pieces")
     chambers = [Chamber(plan, system, size, pieces) for size in plan.sizes]
+    found: dict[Chamber, dict[float, Chains]] = {}
     critical, result = {"exact": system.critical, "crossings": [], "exponent": None, "extrapolated": None}, "successful"
     try:
         for chamber in chambers:
             chamber.run(progress)
-        critical = critical_point({chamber: chamber.chains() for chamber in chambers}, system, progress)
+        found = {chamber: chamber.chains() for chamber in chambers}
+        critical = critical_point(found, system, progress)
     except KeyboardInterrupt:
         result = "interrupted"
-    found = {chamber: chamber.chains() for chamber in chambers}
+        found = found or {chamber: chamber.chains() for chamber in chambers}
     if not any(found.values()):
         raise KeyboardInterrupt
     return _collect(plan, system, found, critical, result)
@@ -111,6 +115,7 @@ def _collect(
             known = chamber.size is not None and system.exact is not None
             exact.append(system.exact(chamber.size, t) if known else {})  # pyright: ignore[reportOptionalCall,reportArgumentType]
             traces.append(chains[t].draws["energy"])
+    num_mixed = len(points) - len(warnings)
     done = [chamber for chamber, chains in found.items() if chains]
     if result == "interrupted":
         warnings.insert(0, f"Interrupted: what is here comes from {_share(plan, found)}.")
@@ -125,7 +130,19 @@ def _collect(
     curves = [curve for c in done if (curve := _exact_curve(system, c.size, list(found[c])))]
     settings = {**dataclasses.asdict(plan), "num_warmup": done[0].num_warmup, "generator": largest[0].generator}
     return Simulation(
-        plan.name, settings, points, exact, curves, ladders, critical, pictures, system.values, traces, warnings, result
+        plan.name,
+        settings,
+        points,
+        num_mixed,
+        exact,
+        curves,
+        ladders,
+        critical,
+        pictures,
+        system.values,
+        traces,
+        warnings,
+        result,
     )
 
 
