@@ -41,7 +41,7 @@ def glass() -> dict:
 def field() -> dict:
     kernel = ex.kernels.HMC(0.3, num_leapfrog=8)
     made = travel(
-        field_path(), kernel, start=0.0, swap_rate=0.7, num_chains=1, swap_every=2, num_rounds=4_000, num_warmup=3_000
+        field_path(), kernel, start=0.0, swap_rate=0.7, num_chains=1, swap_every=2, num_rounds=12_000, num_warmup=3_000
     )
     about = f"φ⁴, {SITES}² sites, λ = {QUARTIC:g}, m² = {MASS_SQUARED:g}"
     return {"system": about, "start": f"free field, m² = {FREE_MASS_SQUARED:g}", "sweep": "HMC, 8 leapfrogs"} | made
