@@ -47,15 +47,19 @@ def test_changelog_and_version_agree() -> None:
     assert f'version = "{energax.__version__}"' in (ROOT / "pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [0, 1, 2])
 def test_the_python_of_the_readme_runs(number: int, tmp_path: Path) -> None:
     """Shortened, in a process of its own; the README must name the numbers that are shortened."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     code = blocks[number]
     for long, short in (("num_steps=5_000", "num_steps=60"), ("num_steps=2_000", "num_steps=60")):
         code = code.replace(long, short)
-    code = code.replace("num_steps=1_000", "num_steps=20").replace("num_steps=500", "num_steps=20")
+    code = (
+        code.replace("beta=0.44,", "beta=0.44, budget=200_000,")
+        .replace("num_steps=1_000", "num_steps=20")
+        .replace("num_steps=500", "num_steps=20")
+    )
     script = tmp_path / "readme.py"
     script.write_text(code + "\nprint('end')\n")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path)

@@ -13,7 +13,7 @@ import zoo
 from energax.densities import IndependentSites
 from energax.evaluation import _reverse
 from energax.evaluation._annealed import BATCH, Weights
-from energax.evaluation._log_z import _assemble
+from energax.evaluation._both_directions import assemble
 from energax.evaluation._places import Places
 from energax.evaluation._plan import Plan
 from energax.evaluation._reverse import Reverse, _from_ladders, _judge_places, _judge_weights, _ladders_per_group
@@ -40,7 +40,7 @@ def assembled(forward, back, *, kind="assumes-equilibrium", objections=(), visit
     path = SimpleNamespace(start=SimpleNamespace(space=space or Euclidean(2)))
     reverse = Reverse(back, kind, tuple(objections), {}, list(visited))
     prepared = SimpleNamespace(path=path)
-    return _assemble(prepared, forward, reverse, 0.95, width, PLAN, {})
+    return assemble(prepared, forward, reverse, 0.95, width, PLAN, {})
 
 
 def test_nothing_wrong_gives_both_ends(rng):
@@ -107,7 +107,7 @@ def test_configurations_that_weigh_more_than_the_end_withhold(rng):
         forward, back = (w.log_weights for w in work(rng, spread=0.1))
         forward, back = weights(forward + exact - LOG_Z - shift), weights(back - exact + LOG_Z + shift)
         prepared, reverse = SimpleNamespace(path=path), Reverse(back, "assumes-equilibrium", (), {}, [visited])
-        return _assemble(prepared, forward, reverse, 0.95, 0.3, PLAN, {})
+        return assemble(prepared, forward, reverse, 0.95, 0.3, PLAN, {})
 
     withheld(found(states, 0.5), "configurations seen already weigh")
     assert found(states[:20], 0.0).interval.upper_kind == "assumes-equilibrium"

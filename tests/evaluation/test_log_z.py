@@ -18,7 +18,7 @@ from energax.densities import Gaussian, IndependentSites
 from energax.energies import energy
 from energax.evaluation import _annealed, log_z
 from energax.evaluation._annealed import BATCH, annealed
-from energax.evaluation._log_z import default_kernel
+from energax.evaluation._default_kernel import default_kernel
 from energax.evaluation._pilot import Pilot, run_pilot
 from energax.kernels import HMC, ULA, BlockGibbs
 from energax.paths import Geometric
@@ -35,7 +35,7 @@ def plain(x):
 
 
 def test_exact_ends_need_no_sampling():
-    found = log_z(MACHINE.energy, exact="ends", key=KEY)
+    found = log_z(MACHINE.energy, method="exact", key=KEY)
     truth = zoo.exact_log_z(MACHINE)
     assert found.interval.lower == found.interval.upper == found.exact == pytest.approx(truth, abs=1e-5)
     assert (found.interval.lower_kind, found.interval.upper_kind, found.interval.level) == ("exact", "exact", 1.0)
@@ -46,8 +46,8 @@ def test_exact_ends_need_no_sampling():
 
 def test_exact_ends_of_a_large_machine_are_refused():
     big = zoo.Machine(np.zeros((60, 40)), np.zeros(60), np.zeros(40))
-    with pytest.raises(NotTractable, match="Leave `exact` out"):
-        log_z(big.energy, exact="ends", key=KEY)
+    with pytest.raises(NotTractable, match="Leave the method out"):
+        log_z(big.energy, method="exact", key=KEY)
 
 
 def test_a_machine_with_real_units_is_annealed_by_blocks_unless_its_base_has_correlations():
@@ -62,7 +62,7 @@ def test_exact_draws_certify_both_ends():
     """Independent sites can be drawn from: log Z = 0 for any base."""
     law = IndependentSites(Binary(4), jnp.asarray([2.0, -1.0, 0.0, 3.0]))
     told = []
-    found = log_z(law, exact="auto", budget=50_000, progress=lambda done, all_: told.append((done, all_)), key=KEY)
+    found = log_z(law, budget=50_000, progress=lambda done, all_: told.append((done, all_)), key=KEY)
     assert (found.interval.lower_kind, found.interval.upper_kind) == ("certified", "certified")
     assert found.interval.contains(0.0)
     assert found.exact == pytest.approx(0.0, abs=1e-5)

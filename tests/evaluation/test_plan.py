@@ -20,7 +20,7 @@ NORMAL = np.sqrt(2) * np.asarray(jax.scipy.special.erfinv(np.linspace(-1, 1, BAT
 def plan(monkeypatch):
     """`make_plan` where a run of K steps has log weights of variance `variance(K)`."""
 
-    def call(variance, *, length=4.0, budget=10**7, width=0.3, num_steps=None, num_particles=None):
+    def call(variance, *, length=4.0, budget=10**7, width=0.3, num_steps=None, num_particles=None, resample=None):
         tried = []
 
         def annealed(path, kernel, pilot, steps, particles, size, *, tell, key):
@@ -36,6 +36,7 @@ def plan(monkeypatch):
             budget=budget,
             num_steps=num_steps,
             num_particles=num_particles,
+            resample=resample,
             tell=lambda n: None,
             key=jax.random.key(0),
         )
@@ -59,6 +60,11 @@ def test_every_pilot_has_a_key_of_its_own(plan):
     _, tried = plan(lambda k: 64.0 / k, length=2.0)
     assert len(tried) > 1
     assert len({t[3] for t in tried}) == len(tried)
+
+
+def test_resampling_can_be_asked_for_and_forbidden(plan):
+    assert plan(lambda k: 0.1, resample=True)[0].group_size == GROUP
+    assert plan(lambda k: 9.0, resample=False)[0].group_size == 1
 
 
 def test_narrower_intervals_take_more_particles(plan):

@@ -5,9 +5,10 @@ import pytest
 
 from energax import energies, exact
 from energax._errors import ArgumentError, NotTractable
-from energax.densities import IndependentSites
+from energax.densities import IndependentSites, Uniform
 from energax.energies import RBM, Ising, Marginal, Tempered
 from energax.exact._reduction import cheapest, reductions
+from energax.exact._torus import torus_log_z
 from energax.spaces import Binary, Categorical, Euclidean, Spins
 from energax.testing import assert_counts
 
@@ -159,11 +160,35 @@ def test_categorical_sites():
     assert exact.log_z(model, dtype=np.float64) == pytest.approx(want, abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    "energy",
+    [
+        Tempered(Ising((4, 4)), 0.3),
+        Tempered(Ising((2, 4)), -0.3),
+        energies.Sum((Ising((3, 4), coupling=0.2), Uniform(Spins((3, 4))))),
+    ],
+    ids=["ferromagnet", "antiferromagnet", "with a constant"],
+)
+def test_a_torus_is_known_in_whatever_form_it_comes(energy):
+    values = np.asarray(jax.vmap(energy)(exact.states(energy.space)), np.float64)
+    total = np.logaddexp.reduce(-values)
+    assert torus_log_z(energy) == pytest.approx(total, abs=1e-5)
+    assert exact.log_z(energy) == pytest.approx(total, abs=1e-5)
+
+
+def test_what_is_no_torus_is_left_to_others():
+    for energy in (
+        Ising(3, coupling=-0.2), Ising(4, field=0.1), Ising((2, 2, 2)), Ising(4, coupling=0.0),
+        Ising(energies.LatticeCouplings((4, 4), boundary="open")), RBM(3, 2, key=jax.random.key(0)),
+    ):  # fmt: skip
+        assert torus_log_z(energy) is None
+
+
 def test_what_is_too_large_says_how_large():
     with pytest.raises(NotTractable, match=r"RBM needs about 10\^19\.3 states.*max_states"):
         exact.log_z(RBM(64, 64, key=jax.random.key(0)))
     with pytest.raises(NotTractable, match=r"Ising needs about 10\^15\.1 states"):
-        exact.log_z(Ising(10))
+        exact.log_z(Ising(10, field=0.1))
     with pytest.raises(NotTractable, match="one or two coordinates"):
         exact.log_z(energies.MLP(3, hidden=(4,), key=jax.random.key(0)))
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import binom
 
-from energax.evaluation import _log_z
+from energax.evaluation import _both_directions
 from energax.evaluation._annealed import Weights
 from energax.evaluation._plan import Plan
 from energax.evaluation._reverse import Reverse
@@ -48,7 +48,7 @@ def check_both_ends(run, rng):
     for _ in range(REPLICATES):
         there, back = run(rng)
         reverse = Reverse(weights(back), "assumes-equilibrium", (), {}, [])
-        found = _log_z._assemble(prepared, weights(there), reverse, LEVEL, 1.0, plan, {}).interval
+        found = _both_directions.assemble(prepared, weights(there), reverse, LEVEL, 1.0, plan, {}).interval
         low, high = low + (found.lower > LOG_Z), high + (found.upper < LOG_Z)
     for misses in (low, high):
         assert binom.sf(misses - 1, REPLICATES, (1 - LEVEL) / 2) >= FALSE_ALARM, f"{low} and {high} misses"
@@ -80,6 +80,6 @@ def no_confidence(log_means, delta):
 
 
 def test_a_bound_without_its_confidence_term(rng, monkeypatch):
-    monkeypatch.setattr(_log_z, "mean_lower_bound", no_confidence)
+    monkeypatch.setattr(_both_directions, "mean_lower_bound", no_confidence)
     with pytest.raises(AssertionError, match="misses"):
         check_both_ends(honest, rng)

@@ -16,12 +16,13 @@ COMMANDS = {
     "fit": "train a model on data, judge it, and write a page about it",
     "resume": "continue an interrupted run or simulation",
     "simulate": "simulate a model of physics at one or several temperatures",
+    "free-energy": "log Z and free energy of a model, a run or a file",
     "sample": "draw from a trained model",
     "evaluate": "judge a trained model: likelihood with an interval, sample quality",
     "report": "rebuild the page of a run",
     "data": "list the named data sets, or show one",
 }
-_MODULES = {"resume": "fit"}
+_MODULES = {"resume": "fit", "free-energy": "free_energy"}
 _NEEDED = ("tyro", "rich", "matplotlib", "jinja2")
 
 
@@ -66,7 +67,7 @@ def _run(command: str, arguments: list[str]) -> int:
     if missing:
         raise MissingExtra(f'The command line needs {", ".join(missing)}: pip install "energax[cli]".')
     module = importlib.import_module(f"energax.cli._{_MODULES.get(command, command)}")
-    return getattr(module, command)(arguments)
+    return getattr(module, command.replace("-", "_"))(arguments)
 
 
 def usage() -> str:

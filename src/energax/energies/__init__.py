@@ -28,6 +28,7 @@ from energax.energies._capabilities import observed_space as observed_space
 from energax.energies._capabilities import score as score
 from energax.energies._capabilities import uniform_lattice as uniform_lattice
 from energax.energies._capabilities import value_and_score as value_and_score
+from energax.energies._files import read_energy as read_energy
 from energax.energies._marginal import Marginal as Marginal
 from energax.energies._marginal import marginal as marginal
 from energax.energies._parts import Batched as Batched
@@ -139,6 +140,7 @@ __all__ = [
     "marginal",
     "observed",
     "observed_space",
+    "read_energy",
     "read_rudy",
     "read_uai",
     "score",

@@ -14,6 +14,8 @@ from energax.estimators._estimate import IntervalKind as IntervalKind
 from energax.estimators._free_energy import fep as fep
 from energax.estimators._free_energy import jarzynski as jarzynski
 from energax.estimators._integration import thermodynamic_integration as thermodynamic_integration
+from energax.estimators._ladders import LadderHistogram as LadderHistogram
+from energax.estimators._ladders import ladder_histogram as ladder_histogram
 from energax.estimators._log_z import BoundStatistic as BoundStatistic
 from energax.estimators._log_z import group_log_z as group_log_z
 from energax.estimators._log_z import log_z_from_work as log_z_from_work
@@ -45,6 +47,7 @@ __all__ = [
     "Estimate",
     "Interval",
     "IntervalKind",
+    "LadderHistogram",
     "Mbar",
     "MmdKernel",
     "MultiHistogram",
@@ -60,6 +63,7 @@ __all__ = [
     "fep",
     "group_log_z",
     "jarzynski",
+    "ladder_histogram",
     "log_mean_exp",
     "log_mean_exp_stderr",
     "log_z_from_work",

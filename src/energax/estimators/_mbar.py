@@ -218,7 +218,8 @@ def _judged(w: Floats, f: Floats, counts: np.ndarray, taus: Floats, log_mixture:
     gram = w @ w.T
     cut, side = _weakest_cut(counts[:, None] * gram * counts, counts)
     # Σ_k N_k F_k / N is held, which makes the matrix regular; differences do not depend on the choice.
-    influence = -np.linalg.solve(np.eye(len(f)) - gram * counts + counts / counts.sum(), w)
+    # States without anything in common leave it singular; they are refused below.
+    influence = -np.linalg.pinv(np.eye(len(f)) - gram * counts + counts / counts.sum()) @ w
     found = Mbar(
         free_energies=f - f[0],
         covariance=_variance(influence - influence[0], w, counts, taus),

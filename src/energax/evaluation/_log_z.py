@@ -1,41 +1,41 @@
-"""log Z as an interval with honest ends, from annealing in both directions."""
+"""log Z as an interval with honest ends, by the method that fits."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, Literal, cast
+from typing import Any, TypeAlias, cast
 
 import jax
 import numpy as np
 
 from energax import exact as oracles
-from energax._errors import ArgumentError, NotTractable, Unreliable
+from energax._errors import ArgumentError, NotTractable, Unreliable, nearest
 from energax._typing import PRNGKey
 from energax.densities import AbstractDensity
-from energax.energies import AbstractEnergy, Interpolated, blocks, is_confined, latent, observed_space
-from energax.estimators import Estimate, Interval, IntervalKind, bar, ess_from_log_weights, log_z_from_work
-from energax.evaluation._annealed import Weights, annealed
-from energax.evaluation._bounds import mean_lower_bound
-from energax.evaluation._equilibrium import visited_log_mass
-from energax.evaluation._path import Prepared, prepare
-from energax.evaluation._plan import Plan, make_plan
+from energax.energies import AbstractEnergy, Marginal, is_confined, latent, observed_space
+from energax.estimators import Interval
+from energax.evaluation._both_directions import by_annealing
+from energax.evaluation._default_kernel import default_kernel
+from energax.evaluation._path import can_draw_exactly
+from energax.evaluation._progress import Transitions
 from energax.evaluation._result import LogZ
-from energax.evaluation._reverse import Reverse, run_reverse
 from energax.evaluation._rows import some_rows
 from energax.evaluation._side import hidden_rows, hidden_side
-from energax.kernels import HMC, AbstractKernel, BlockGibbs, HeatBath, target
+from energax.evaluation._thermodynamics import reach, thermodynamics
+from energax.kernels import AbstractKernel, HeatBath, target
 from energax.random import choose
-from energax.spaces import AbstractDiscreteSpace
+from energax.spaces import AbstractDiscreteSpace, Torus
 
+METHODS = ("auto", "ais", "smc", "pt-mbar", "ti", "exact")
 _MAX_ROWS = 10_000
 _BUDGET = 8_000_000
 _LEAST_BUDGET = 20_000
-_MIN_REVERSE_ESS = 10.0
 _CHEAP_STATES = 2**20
 
-Exact = Literal["auto", "ends"] | bool
+Attempt: TypeAlias = Callable[[float], LogZ]
+"""From the level of the interval to the interval."""
 
 
 def log_z(
@@ -49,12 +49,22 @@ def log_z(
     num_levels: int | None = None,
     num_particles: int | None = None,
     budget: int = _BUDGET,
-    exact: Exact = "auto",
+    method: str = "auto",
+    exact: bool = True,
     generator: str = "auto",
     progress: Callable[[int, int], None] | None = None,
     key: PRNGKey,
 ) -> LogZ:
     """Interval for log Z = log ∫ exp(−E), each end of which says what it rests on.
+
+    **Methods.** ``"auto"`` takes replica exchange from β = 0 (``"pt-mbar"``) for discrete energies without hidden
+    units, such as lattices, where nothing else is asked for, and annealing in both directions for all others; if what
+    it took has no upper end, the next one that fits is tried, and each attempt then has its share of the probability
+    to fail. ``method`` of the result says which one spoke.
+
+    ``"ais"`` and ``"smc"``: annealing, as follows, with independent or with resampled particles (``"auto"`` decides by
+    a pilot). ``"pt-mbar"``: see `thermodynamics`; both ends *assume equilibrium*. ``"ti"``: the same draws,
+    integrated, −∫ ⟨E⟩ dβ. ``"exact"``: no sampling, where that is cheap.
 
     **Lower end, certified.** Annealed importance sampling from a normalised base law gives independent weights with
     E w = Z, however badly the chains mix. With probability 1 − δ the bound of `mean_lower_bound` lies below log Z;
@@ -97,16 +107,15 @@ def log_z(
             spaces), a normal law fitted likewise (Euclidean), the uniform law (boxes, tori).
         kernel: An exact kernel; by default block Gibbs, heat bath or HMC, whichever fits. Step sizes are tuned. A
             machine with at most 32 hidden units, and fewer than observed ones, whose upper end block Gibbs cannot hold
-            is annealed once more on its hidden side, by heat bath with the observed units summed out; each attempt
-            then has half of the probability to fail.
+            is annealed once more on its hidden side, by heat bath with the observed units summed out.
         data: Rows of data, an array or a split: starts of one family of ladders, and what the base is fitted to.
         level: Probability with which the ends that have a kind hold together.
         width: Wanted distance of the ends in nats; more particles are used up to the budget.
         num_levels: Number of levels, instead of a choice by pilots.
         num_particles: Particles in each direction, instead of a choice by pilots; rounded up to a multiple of 128.
         budget: The most transitions, pilots and ladders included.
-        exact: ``"auto"``: also compute log Z exactly where that is cheap, beside the interval; False: do not;
-            ``"ends"``: use it for the ends.
+        method: ``"auto"``, ``"ais"``, ``"smc"``, ``"pt-mbar"``, ``"ti"`` or ``"exact"``.
+        exact: Also compute log Z exactly where that is cheap, beside the interval, which never uses it.
         generator: As in `sample`.
         progress: Called with (done, expected) transitions now and then.
         key: Typed random key.
@@ -116,7 +125,7 @@ def log_z(
 
     Raises:
         NotTractable: The energy is known not to be integrable, or hidden units cannot be summed out.
-        ArgumentError: A base law is needed, or options make no sense.
+        ArgumentError: A base law is needed, options make no sense, or belong to another method.
         KernelMismatch: The kernel does not fit the energy.
         Diverged: The energy is not a number on the way.
 
@@ -132,106 +141,125 @@ def log_z(
         [neal2001], [grosse2015], [burda2015], [bennett1976], [syed2022], [waudbysmith2024]
     """
     warnings = _checked_options(energy, level, width, budget, num_levels, num_particles)
+    if method not in METHODS:
+        raise ArgumentError(f"Unknown method {method!r}. {nearest(method, METHODS)}")
     space = observed_space(energy)
-    known = _exact_value(energy) if exact in ("auto", "ends", True) else None
-    if exact == "ends":
-        return _exactly(energy, known, space.measure, level)
+    known = _exact_value(energy) if exact or method == "exact" else None
+    if method == "exact":
+        return _exactly(energy, known, space.measure)
     keys = jax.random.split(choose(key, generator), 3)
-    tell = _Progress(progress, budget)
+    tell = Transitions(progress, budget)
     rows = None if data is None else some_rows(data, space, most=_MAX_ROWS, name="data")
-    chosen = default_kernel(energy, base) if kernel is None else kernel
-    if not chosen.exact:
-        raise ArgumentError(f"log Z needs an exact kernel; {type(chosen).__name__} leaves exp(−E) only roughly alone.")
-    target(energy, chosen)
-    free = kernel is None and base is None and num_levels is None and num_particles is None
-    side = hidden_side(energy) if free else None
-
-    def attempt(energy: AbstractEnergy, kernel: AbstractKernel, rows: Any, budget: int, key: PRNGKey) -> LogZ:
-        # Each of two attempts may fail in half of the cases in which the one may.
-        own = level if side is None else 0.5 * (1.0 + level)
-        return _attempt(energy, kernel, base, rows, own, width, num_levels, num_particles, budget, tell, key)
-
-    found = attempt(energy, chosen, rows, budget, keys[0])
-    if side is not None and found.interval.upper_kind == "none":
-        rows = None if rows is None else jax.tree.map(np.asarray, hidden_rows(side, rows, key=keys[1]))
-        tell.unit = cast(AbstractDiscreteSpace, side.space).num_sites
-        other = attempt(side, HeatBath(), rows, max(budget // tell.unit, _LEAST_BUDGET), keys[2])
+    free = base is None and num_levels is None and num_particles is None
+    side = hidden_side(energy) if free and kernel is None else None
+    tempering = method in ("pt-mbar", "ti")
+    if tempering and not free:
+        raise ArgumentError(f"method={method!r} starts at β = 0: base, num_levels and num_particles are not for it.")
+    attempts = []
+    if tempering or (method == "auto" and free and kernel is None and rows is None and _is_tempered(energy)):
+        attempts.append(_tempering(energy, side, kernel, width, budget, method == "ti", tell, keys[2]))
+    if not tempering:
+        resample = None if method == "auto" else method == "smc"
+        sizes = num_levels, num_particles, resample
+        attempts.append(_annealing(energy, kernel, base, rows, width, sizes, budget, tell, keys[0]))
+        if side is not None:
+            attempts.append(_side_annealing(side, rows, width, sizes, budget, tell, keys[1]))
+    # Each attempt may fail in its share of the cases in which the whole may.
+    own = 1.0 - (1.0 - level) / len(attempts)
+    found = attempts[0](own)
+    for attempt in attempts[1:]:
+        if math.isfinite(found.interval.upper):
+            break
+        other = attempt(own)
         if math.isfinite(other.interval.upper) or other.interval.lower > found.interval.lower:
-            found = dataclasses.replace(other, diagnostics={**other.diagnostics, "side": "hidden"})
+            found = other
     tell.finish()
     interval = dataclasses.replace(found.interval, level=level)
     notes = (*warnings, *found.warnings)
     return dataclasses.replace(found, interval=interval, exact=known, measure=space.measure, warnings=notes)
 
 
-def _attempt(
+def _is_tempered(energy: AbstractEnergy) -> bool:
+    """Whether replica exchange from β = 0 is what is tried first."""
+    space = observed_space(energy)
+    return (space.is_discrete or isinstance(space, Torus)) and latent(energy) is None and not can_draw_exactly(energy)
+
+
+def _annealing(
     energy: AbstractEnergy,
-    kernel: AbstractKernel,
+    kernel: AbstractKernel | None,
     base: AbstractDensity | None,
     rows: Any,
-    level: float,
     width: float,
-    num_levels: int | None,
-    num_particles: int | None,
+    sizes: tuple[int | None, int | None, bool | None],
     budget: int,
-    tell: _Progress,
+    tell: Transitions,
     key: PRNGKey,
-) -> LogZ:
-    """The interval from one energy by one kernel."""
-    keys = jax.random.split(key, 4)
-    before = tell.done
-    prepared = prepare(energy, kernel, base, rows, tell=tell, key=keys[0])
-    plan = make_plan(
-        prepared,
-        width=width,
-        budget=budget // 3,
-        num_steps=None if num_levels is None else num_levels - 1,
-        num_particles=num_particles,
-        tell=tell,
-        key=keys[1],
-    )
-    forward = annealed(
-        prepared.path,
-        prepared.kernel,
-        prepared.pilot,
-        plan.num_steps,
-        plan.num_particles,
-        plan.group_size,
-        tell=tell,
-        key=keys[2],
-    )
-    reverse = run_reverse(energy, prepared, plan, rows, forward, budget=budget // 4, tell=tell, key=keys[3])
-    run = _describe(prepared, plan, (tell.done - before) // tell.unit)
-    return _assemble(prepared, forward, reverse, level, width, plan, run)
+) -> Attempt:
+    """Annealing in both directions, after a look at the kernel."""
+    chosen = default_kernel(energy, base) if kernel is None else kernel
+    if not chosen.exact:
+        raise ArgumentError(f"log Z needs an exact kernel; {type(chosen).__name__} leaves exp(−E) only roughly alone.")
+    target(energy, chosen)
+    return lambda level: by_annealing(energy, chosen, base, rows, level, width, *sizes, budget, tell, key)
 
 
-def default_kernel(energy: AbstractEnergy, base: AbstractDensity | None = None) -> AbstractKernel:
-    """The kernel that anneals `energy` well without being asked: block Gibbs, heat bath or HMC.
+def _side_annealing(
+    side: Marginal,
+    rows: Any,
+    width: float,
+    sizes: tuple[int | None, int | None, bool | None],
+    budget: int,
+    tell: Transitions,
+    key: PRNGKey,
+) -> Attempt:
+    """The same on the hidden side of a machine."""
+    rows_key, run_key = jax.random.split(key)
 
-    Machines with real visible units keep their blocks on the way from a base without correlations, such as the one
-    that is fitted for a kernel of blocks; from another base HMC runs on their free energy.
-    """
-    if observed_space(energy).is_discrete:
-        return BlockGibbs() if blocks(energy) else HeatBath()
-    between = energy if base is None or latent(energy) is None else Interpolated(base, energy, 0.5)
-    return BlockGibbs() if latent(energy) is not None and blocks(between) else HMC(0.1, num_leapfrog=5)
+    def attempt(level: float) -> LogZ:
+        hidden = None if rows is None else jax.tree.map(np.asarray, hidden_rows(side, rows, key=rows_key))
+        tell.unit = cast(AbstractDiscreteSpace, side.space).num_sites
+        share = max(budget // tell.unit, _LEAST_BUDGET)
+        found = by_annealing(side, HeatBath(), None, hidden, level, width, *sizes, share, tell, run_key)
+        return dataclasses.replace(found, diagnostics={**found.diagnostics, "side": "hidden"})
+
+    return attempt
 
 
-class _Progress:
-    """Counts transitions, and passes them on with what the run is expected to need."""
+def _tempering(
+    energy: AbstractEnergy,
+    side: Marginal | None,
+    kernel: AbstractKernel | None,
+    width: float,
+    budget: int,
+    integrate: bool,
+    tell: Transitions,
+    key: PRNGKey,
+) -> Attempt:
+    """Replica exchange from β = 0; of a machine with few hidden units on their side."""
+    hidden = latent(energy) is not None and side is not None
 
-    def __init__(self, progress: Callable[[int, int], None] | None, budget: int) -> None:
-        self.progress, self.budget, self.done, self.unit = progress, budget, 0, 1
+    def attempt(level: float) -> LogZ:
+        tell.unit = cast(AbstractDiscreteSpace, side.space).num_sites if hidden and side is not None else 1
+        done = tell.done
+        found = thermodynamics(
+            side if hidden and side is not None else energy,
+            kernel=kernel,
+            precision=0.5 * width / reach(level),
+            budget=budget // tell.unit,
+            progress=lambda now, _: tell(max(0, done // tell.unit + now - tell.done // tell.unit)),
+            key=key,
+        )
+        value = found.integrated() if integrate else found.log_z()
+        stderr = math.nan if found.warnings else value.stderr
+        interval = found.interval(level)
+        if not found.warnings:
+            interval = interval.shifted(value.value - found.log_z().value)
+        diagnostics = {**found.diagnostics, "estimator": value.method} | ({"side": "hidden"} if hidden else {})
+        name = "ti" if integrate else "pt-mbar"
+        return LogZ(value.value, stderr, interval, None, found.measure, diagnostics, value.warnings, name, found)
 
-    def __call__(self, num: int) -> None:
-        self.done += num * self.unit
-        if self.progress is not None:
-            self.progress(min(self.done, self.budget - 1), self.budget)
-
-    def finish(self) -> None:
-        """Say that nothing more will come."""
-        if self.progress is not None:
-            self.progress(self.budget, self.budget)
+    return attempt
 
 
 def _checked_options(
@@ -271,126 +299,10 @@ def _exact_value(energy: AbstractEnergy) -> float | None:
         return None
 
 
-def _exactly(energy: AbstractEnergy, known: float | None, measure: str, level: float) -> LogZ:
+def _exactly(energy: AbstractEnergy, known: float | None, measure: str) -> LogZ:
     if known is None:
         raise NotTractable(
-            f"exact='ends' was asked for, but log Z of {type(energy).__name__} on {observed_space(energy)} cannot be "
-            "computed cheaply. Leave `exact` out."
+            f'method="exact" was asked for, but log Z of {type(energy).__name__} on {observed_space(energy)} cannot be '
+            "computed cheaply. Leave the method out."
         )
-    del level
-    return LogZ(known, 0.0, Interval(known, known, "exact", "exact", 1.0), known, measure)
-
-
-def _describe(prepared: Prepared, plan: Plan, num_transitions: int) -> dict[str, Any]:
-    return {
-        "base": prepared.base,
-        "kernel": type(prepared.kernel).__name__,
-        "num_levels": plan.num_steps + 1,
-        "num_particles": plan.num_particles,
-        "group_size": plan.group_size,
-        "thermodynamic_length": prepared.pilot.length,
-        "num_transitions": num_transitions,
-    }
-
-
-def _assemble(
-    prepared: Prepared,
-    forward: Weights,
-    reverse: Reverse,
-    level: float,
-    width: float,
-    plan: Plan,
-    run: dict[str, Any],
-) -> LogZ:
-    """The interval in the measure of the path, and what is wrong with it."""
-    warnings: list[str] = []
-    half = (1.0 - level) / 2.0
-    lower = mean_lower_bound(forward.log_means, half)
-    upper = -mean_lower_bound(reverse.weights.log_means, half)
-    there = log_z_from_work(forward.log_weights, groups=forward.groups)
-    back = log_z_from_work(reverse.weights.log_weights, groups=reverse.weights.groups, reverse=True)
-    value, objections = _value(forward, reverse.weights, there, back)
-    objections = [*reverse.objections, *objections, *_contradictions(prepared, reverse, lower, upper)]
-    diagnostics = {
-        **run,
-        **reverse.diagnostics,
-        "forward": there.value,
-        "forward_ess": ess_from_log_weights(forward.log_means),
-        "num_groups": len(forward.log_means),
-        "reverse": back.value,
-        "reverse_ess": ess_from_log_weights(reverse.weights.log_means),
-        "num_reverse_groups": len(reverse.weights.log_means),
-        "estimator": value.method,
-    }
-    kind: IntervalKind = reverse.kind
-    stderr = value.stderr
-    if objections and kind == "assumes-equilibrium":
-        diagnostics["upper_withheld"] = upper
-        warnings.append(
-            f"No upper end is given: {'; '.join(objections)}. The draws that it would start from may not be draws of "
-            "the model. A larger budget (longer ladders) can help; modes that are truly apart need a better base. The "
-            "value has no error bar either: what annealing has missed does not show in the spread of its weights."
-        )
-        value, stderr, upper, kind = there, math.nan, math.inf, "none"
-    warnings += [f"The value is rough: {text}" for text in value.warnings]
-    if width < upper - lower < math.inf:
-        why = "the budget is spent" if plan.truncated else "the weights vary more than in the pilot"
-        warnings.append(
-            f"The interval is {upper - lower:.2g} nats wide, more than the wanted {width:g}: {why}. Raise `budget` "
-            "(on the command line: energax evaluate RUN --budget N)."
-        )
-    interval = Interval(min(lower, value.value), max(upper, value.value), "certified", kind, level)
-    measure = prepared.path.start.space.measure
-    return LogZ(value.value, stderr, interval, None, measure, diagnostics, tuple(warnings))
-
-
-def _contradictions(prepared: Prepared, reverse: Reverse, lower: float, upper: float) -> list[str]:
-    """What an upper end cannot be if the starts are draws of the model."""
-    found: list[str] = []
-    if upper < lower:
-        found.append(f"the ends cross: {upper:.4g} from the model's side lies below {lower:.4g}")
-    if reverse.visited and prepared.path.start.space.is_discrete:
-        least = visited_log_mass(prepared.path, reverse.visited)
-        if least > upper:
-            found.append(
-                f"the configurations seen already weigh exp({least:.5g}), more than the end {upper:.5g} allows"
-            )
-    return found
-
-
-def _value(forward: Weights, reverse: Weights, there: Estimate, back: Estimate) -> tuple[Estimate, list[str]]:
-    """The estimate from both directions, and what they hold against each other."""
-    objections: list[str] = []
-    if back.num_effective < _MIN_REVERSE_ESS:
-        objections.append(f"the reverse weights are dominated by {back.num_effective:.1f} effective draws")
-    z = (there.value - back.value) / max(math.hypot(there.stderr, back.stderr), 1e-9)
-    if z > 3.3:
-        objections.append(
-            f"the reverse estimate {back.value:.4g} lies below the forward one {there.value:.4g} (z = {z:.1f})"
-        )
-    if forward.resampled or reverse.resampled:
-        return _weighted_mean(there, back), objections
-    try:
-        # ΔF between base and model is −log Z; draws of one ladder count as one where they agree.
-        both = bar(-forward.log_weights, -reverse.log_weights, tau_reverse=_inflation(reverse, back))
-    except Unreliable:
-        return there, [*objections, "forward and reverse work do not overlap"]
-    return both.negated(), objections
-
-
-def _weighted_mean(there: Estimate, back: Estimate) -> Estimate:
-    """The two one-sided estimates with weights inverse to their variances: their biases have opposite signs."""
-    if not (math.isfinite(there.stderr) and math.isfinite(back.stderr)):
-        return there if math.isfinite(there.stderr) else back
-    a, b = (1.0 / max(e.stderr, 1e-9) ** 2 for e in (there, back))
-    value = (a * there.value + b * back.value) / (a + b)
-    # Two numbers that disagree tell of an error that neither error bar holds.
-    stderr = max(1.0 / math.sqrt(a + b), 0.5 * abs(there.value - back.value))
-    return Estimate(value, stderr, there.num_effective + back.num_effective, "two-sided mean")
-
-
-def _inflation(reverse: Weights, grouped: Estimate) -> float:
-    """By how much the variance of the mean reverse weight exceeds that of independent draws."""
-    single = log_z_from_work(reverse.log_weights, reverse=True).stderr
-    ratio = (grouped.stderr / single) ** 2 if single > 0 else 1.0
-    return ratio if ratio > 1.0 and math.isfinite(ratio) else 1.0
+    return LogZ(known, 0.0, Interval(known, known, "exact", "exact", 1.0), known, measure, method="exact")

@@ -51,6 +51,7 @@ def make_plan(
     budget: int,
     num_steps: int | None,
     num_particles: int | None,
+    resample: bool | None = None,
     tell: Callable[[int], None],
     key: PRNGKey,
 ) -> Plan:
@@ -66,6 +67,7 @@ def make_plan(
         budget: The most transitions of one direction.
         num_steps: Fixes the number of steps.
         num_particles: Fixes the number of particles.
+        resample: Whether particles are resampled in groups; None for a choice.
         tell: Called with the number of transitions made.
         key: Random key.
     """
@@ -92,7 +94,8 @@ def make_plan(
         steps *= 2
     _, steps, needed, spread = min(tried)
     group_size = 1
-    if spread**2 > _UNEVEN and num_particles is None:
+    uneven = spread**2 > _UNEVEN and num_particles is None
+    if uneven if resample is None else resample:
         # Resampling needs time between levels for the survivors to part; particles come after that.
         group_size, needed = GROUP, _HARD_PARTICLES
         finest = _multiple(10 * prepared.pilot.length**2, UNIT)

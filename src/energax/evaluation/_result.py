@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from energax.estimators import Estimate, Interval
+from energax.evaluation._thermodynamics import Thermodynamics
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -21,6 +22,9 @@ class LogZ:
         measure: Reference measure of the observed space that Z refers to.
         diagnostics: Numbers by name.
         warnings: Sentences, each with what is wrong and what would help.
+        method: What gave the value and the ends: ``"ais"``, ``"smc"``, ``"pt-mbar"``, ``"ti"`` or ``"exact"``.
+        thermodynamics: Functions of β on the way there, with ``"pt-mbar"`` and ``"ti"``; its β is a share of the
+            energy's own.
     """
 
     value: float
@@ -30,6 +34,8 @@ class LogZ:
     measure: str
     diagnostics: dict[str, Any] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    method: str = "ais"
+    thermodynamics: Thermodynamics | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for `json.dumps`; NaN and infinities become None."""
@@ -40,6 +46,7 @@ class LogZ:
             **self.interval.to_json(),
             "exact": self.exact,
             "measure": self.measure,
+            "method": self.method,
             "diagnostics": value["diagnostics"],
             "warnings": list(self.warnings),
         }

@@ -25,6 +25,7 @@ from energax.exact._points import num_coordinates
 from energax.exact._quadrature import continuous_expectation, continuous_kl, quadrature_log_z
 from energax.exact._reduction import WithoutBlock, cheapest, num_terms
 from energax.exact._states import MAX_STACKED, StateTable, assemble, describe_count, discrete_leaves, num_states, states
+from energax.exact._torus import torus_log_z
 
 _CHUNK_ENTRIES = 2**23
 """Sites that one chunk holds at most, so that enumeration needs tens of megabytes and no more."""
@@ -33,7 +34,8 @@ _CHUNK_ENTRIES = 2**23
 def log_z(energy: AbstractEnergy, *, max_states: int = 2**25, dtype: DTypeLike | None = None) -> float:
     """Log Z with respect to the measure of the energy's space.
 
-    A closed form is taken where one is known (`energies.log_normalizer`). Discrete energies are enumerated over what
+    A closed form is taken where one is known (`energies.log_normalizer`; `ising_torus`, for any energy that declares
+    itself as its model). Discrete energies are enumerated over what
     is left when the largest block of conditionally independent sites is summed in closed form: over the visible or
     the hidden units of a restricted Boltzmann machine, whichever are fewer; over one colour of a lattice. Narrow
     graphs of pairs (long strips, trees) are summed site by site instead, as in `eliminate`. Continuous
@@ -65,6 +67,9 @@ def log_z(energy: AbstractEnergy, *, max_states: int = 2**25, dtype: DTypeLike |
             return float(log_normalizer(precise))
         except NotTractable:
             pass
+        solved = torus_log_z(precise)
+        if solved is not None:
+            return solved
         small = cheapest(precise)
         if not small.space.is_discrete or (_is_plane(precise) and _count(small) > max_states):
             return _log_z_by_quadrature(precise)

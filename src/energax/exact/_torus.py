@@ -6,9 +6,12 @@ import dataclasses
 import math
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from energax._errors import ArgumentError
+from energax.energies import AbstractEnergy, observed_space, uniform_lattice
+from energax.spaces import Spins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,3 +113,19 @@ def _product(gammas: tuple[np.ndarray, np.ndarray, np.ndarray], width: int, sign
         # Factors near two would overflow for thousands of rows.
         scale, value, first, second = scale + math.log(2.0), value / 2, first / 2, second / 2
     return _Term(scale, value, first, second)
+
+
+def torus_log_z(energy: AbstractEnergy) -> float | None:
+    """Log Z of any energy that is known to be Ising's without field on a square torus, up to a constant; else None.
+
+    A negative coupling is a positive one with every other spin turned over, where both axes are even.
+    """
+    lattice, space = uniform_lattice(energy), observed_space(energy)
+    if lattice is None or lattice.coupling is None or lattice.negative is not None or len(lattice.shape) != 2:
+        return None
+    coupling, (rows, columns) = float(lattice.coupling), lattice.shape
+    if float(lattice.field) != 0.0 or coupling == 0.0 or (coupling < 0 and (rows % 2 or columns % 2)):
+        return None
+    assert isinstance(space, Spins)
+    constant = float(energy(jnp.ones(space.shape, space.struct.dtype))) + 2 * rows * columns * coupling
+    return ising_torus((rows, columns), abs(coupling)).log_z - constant

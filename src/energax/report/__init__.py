@@ -1,6 +1,9 @@
 """One HTML page for each run, and the tables that the page and the terminal share."""
 
 from energax.report import tables as tables
+from energax.report._free_energy import FreeEnergyLike as FreeEnergyLike
+from energax.report._free_energy import free_energy_rows as free_energy_rows
+from energax.report._free_energy import write_free_energy as write_free_energy
 from energax.report._page import write as write
 from energax.report._simulation import SimulationLike as SimulationLike
 from energax.report._simulation import ladder_rows as ladder_rows
@@ -8,4 +11,15 @@ from energax.report._simulation import point_rows as point_rows
 from energax.report._simulation import write_simulation as write_simulation
 from energax.report._summary import SummaryLike as SummaryLike
 
-__all__ = ["SimulationLike", "SummaryLike", "ladder_rows", "point_rows", "tables", "write", "write_simulation"]
+__all__ = [
+    "FreeEnergyLike",
+    "SimulationLike",
+    "SummaryLike",
+    "free_energy_rows",
+    "ladder_rows",
+    "point_rows",
+    "tables",
+    "write",
+    "write_free_energy",
+    "write_simulation",
+]

@@ -6,6 +6,11 @@ from energax.runs._configs import TrainingConfig as TrainingConfig
 from energax.runs._directory import fresh_directory as fresh_directory
 from energax.runs._entry import Entry as Entry
 from energax.runs._files import replace_arrays as replace_arrays
+from energax.runs._free_energy import FreeEnergy as FreeEnergy
+from energax.runs._free_energy import System as System
+from energax.runs._free_energy import free_energy as free_energy
+from energax.runs._free_energy import open_system as open_system
+from energax.runs._free_energy import save_free_energy as save_free_energy
 from energax.runs._judge import summarise as summarise
 from energax.runs._kernels import KERNELS as KERNELS
 from energax.runs._models import MODELS as MODELS
@@ -47,12 +52,14 @@ __all__ = [
     "SIMULATED",
     "DataConfig",
     "Entry",
+    "FreeEnergy",
     "Run",
     "RunConfig",
     "SimulatedModel",
     "Simulation",
     "SimulationPlan",
     "Summary",
+    "System",
     "TrainingConfig",
     "build_energy",
     "build_kernel",
@@ -60,17 +67,20 @@ __all__ = [
     "entry",
     "environment",
     "field_help",
+    "free_energy",
     "fresh_directory",
     "is_simulation",
     "load",
     "load_energy",
     "num_parameters",
     "open_simulation",
+    "open_system",
     "optimizer",
     "plain",
     "plan",
     "plan_simulation",
     "replace_arrays",
+    "save_free_energy",
     "save_simulation",
     "simulate",
     "sizes",

@@ -1,0 +1,66 @@
+"""``energax free-energy``."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from energax import evaluation, report, runs
+from energax.cli._output import Output
+from energax.cli._parse import flat, parse
+from energax.runs import SIMULATED
+
+
+def free_energy(arguments: Sequence[str]) -> int:
+    """Estimate log Z and the free energy of a model, a run or a file, and write a page about it."""
+    cls = flat(
+        "FreeEnergy",
+        [
+            ("size", int | None, None, "Length of the lattice, or dimension, of a named model."),
+            ("q", int | None, None, "Number of values of a site of potts; 3 by default."),
+            ("instance", int | None, None, "Which couplings spin-glass has; 0 by default."),
+            ("beta", float, 1.0, "Inverse temperature; 1 is the energy as it is."),
+            ("method", str, "auto", f"One of: {', '.join(evaluation.METHODS)}."),
+            ("width", float, 0.05, "Wanted width of the interval in nats; more is computed up to the budget."),
+            ("budget", int, 8_000_000, "The most transitions."),
+            ("seed", int, 0, "Seed of everything random."),
+            ("out", str | None, None, "Directory of the results; runs/free-energy-NAME-N by default."),
+            ("json", bool, False, "Print one JSON object on stdout and nothing else."),
+        ],
+        positional=[("system", str, ..., f"One of: {', '.join(SIMULATED)}; a RUN directory; a file.")],
+    )
+    asked: Any = parse(cls, arguments, "free-energy", _DESCRIPTION)
+    output = Output(json=asked.json)
+    system = runs.open_system(asked.system, size=asked.size, q=asked.q, instance=asked.instance)
+    with output.working("Estimating log Z") as progress:
+        found = runs.free_energy(
+            system, beta=asked.beta, method=asked.method, width=asked.width, budget=asked.budget, seed=asked.seed,
+            progress=progress,
+        )  # fmt: skip
+    directory = runs.fresh_directory(asked.out, "free-energy", Path(asked.system.partition(":")[0]).stem)
+    runs.save_free_energy(found, directory / "free_energy.json")
+    path = report.write_free_energy(found, directory / "report.html", command=_command(asked))
+    if output.json:
+        output.print_json({"directory": str(directory), "report": str(path), **found.to_json()})
+        return 0
+    output.table(report.free_energy_rows(found))
+    for warning in found.log_z.warnings:
+        output.say(f"warning: {warning}")
+    output.show_path(path)
+    return 0
+
+
+def _command(asked: Any) -> str:
+    parts = ["energax", "free-energy", asked.system]
+    for name in ("size", "q", "instance", "beta", "method", "width", "budget", "seed"):
+        value = getattr(asked, name)
+        parts += [] if value is None else [f"--{name}", f"{value:.12g}" if isinstance(value, float) else str(value)]
+    return shlex.join(parts)
+
+
+_DESCRIPTION = (
+    "Estimate log Z and the free energy F = −log Z / β with an interval whose ends say what they rest on. The exact "
+    "value stands beside them where it is cheap, and no method but exact reads it."
+)

@@ -1,0 +1,331 @@
+"""log Z, free energy, energy, heat capacity and entropy of an energy as functions of β, from one ladder of replicas."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+from scipy.stats import t as student
+
+from energax._errors import ArgumentError, Diverged, NotTractable
+from energax._typing import PRNGKey
+from energax.energies import AbstractEnergy, Tempered, latent, observed_space
+from energax.estimators import Estimate, Interval, LadderHistogram, ladder_histogram, r_hat, thermodynamic_integration
+from energax.evaluation._default_kernel import default_kernel
+from energax.kernels import AbstractKernel, target
+from energax.paths import tempering
+from energax.random import choose
+from energax.sampling import Ladder, ReplicaSamples, replica_exchange, tune_ladder
+
+NUM_LADDERS = 16
+BUDGET = 8_000_000
+_TUNING_SWEEPS = 128
+_FIRST_SWEEPS = 128
+_SWAP_RATE = 0.6
+_MOST_DRAWS = 200_000
+"""Different energies in one set of equations; more draws than that are thinned."""
+_FEW_ENERGIES = 0.1
+"""Share of different energies among the draws below which they are counted instead of listed."""
+WORST_R_HAT = 1.1
+_INTEGRATED = 65
+"""Points of β for thermodynamic integration, more than there are levels: draws of the levels around tell the means."""
+_MOST_TESTED = 8
+_MOST_TESTED_DRAWS = 1000
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Thermodynamics:
+    """Functions of β, from 0 to that of the last level, or as far down as the draws reach if it is negative.
+
+    Every value is an `Estimate` whose error bar comes from leaving out ladders.
+
+    Attributes:
+        histogram: The estimated number of states at each energy.
+        log_volume: log Z at β = 0, known exactly.
+        measure: Reference measure that log Z refers to.
+        diagnostics: Numbers by name.
+        warnings: Sentences; where there are some, no error bar should be believed.
+    """
+
+    histogram: LadderHistogram
+    log_volume: float
+    measure: str
+    diagnostics: dict[str, Any]
+    warnings: tuple[str, ...]
+
+    @property
+    def betas(self) -> Float[np.ndarray, " level"]:
+        """Inverse temperatures of the levels."""
+        return self.histogram.betas
+
+    def log_z(self, beta: float | None = None) -> Estimate:
+        """Log Z(β) in nats, by default at the last level."""
+        return self._told(self.histogram.log_z(self._beta(beta))).shifted(self.log_volume)
+
+    def free_energy(self, beta: float | None = None) -> Estimate:
+        """F = −log Z(β) / β, in the unit of E.
+
+        Raises:
+            ArgumentError: β = 0, where F is infinite.
+        """
+        at = self._beta(beta)
+        if at == 0:
+            raise ArgumentError("F = −log Z / β is infinite at β = 0; ask for log_z there.")
+        found = self.log_z(at)
+        return dataclasses.replace(found, value=-found.value / at, stderr=abs(found.stderr / at))
+
+    def energy(self, beta: float | None = None) -> Estimate:
+        """Mean of E at β."""
+        return self._told(self.histogram.energy(self._beta(beta)))
+
+    def heat_capacity(self, beta: float | None = None) -> Estimate:
+        """β² Var E."""
+        return self._told(self.histogram.heat_capacity(self._beta(beta)))
+
+    def entropy(self, beta: float | None = None) -> Estimate:
+        """S = log Z + β ⟨E⟩ in nats, relative to the measure of the space."""
+        return self._told(self.histogram.entropy(self._beta(beta))).shifted(self.log_volume)
+
+    def interval(self, level: float = 0.95) -> Interval:
+        """Interval for log Z at the last level, by Student's law of the ladders; it assumes equilibrium.
+
+        Where something speaks against equilibrium it has no ends.
+        """
+        found = self.log_z()
+        if self.warnings:
+            return Interval(-math.inf, math.inf, "none", "none", level)
+        far = reach(level, found.diagnostics["num_groups"]) * found.stderr
+        kind = "assumes-equilibrium"
+        return Interval(found.value - far, found.value + far, kind, kind, level)
+
+    def integrated(self) -> Estimate:
+        """Log Z at the last level by thermodynamic integration, −∫ ⟨E⟩ dβ, with a spline through 65 means."""
+        betas = np.linspace(0.0, self.betas[-1], _INTEGRATED)
+        means, covariance = self.histogram.mean_energies(betas)
+        sign = 1.0 if self.betas[-1] > 0 else -1.0
+        found = thermodynamic_integration(sign * betas, sign * means, covariance, rule="spline")
+        return self._told(found).negated().shifted(self.log_volume)
+
+    def curve(self, betas: ArrayLike) -> dict[str, tuple[Float[np.ndarray, " b"], Float[np.ndarray, " b"]]]:
+        """Values and error bars at several β of ``log_z``, ``energy``, ``heat_capacity`` and ``entropy``."""
+        functions = {
+            "log_z": self.log_z,
+            "energy": self.energy,
+            "heat_capacity": self.heat_capacity,
+            "entropy": self.entropy,
+        }
+        found = {name: [f(float(beta)) for beta in np.asarray(betas)] for name, f in functions.items()}
+        return {
+            name: (np.asarray([e.value for e in row]), np.asarray([e.stderr for e in row]))
+            for name, row in found.items()
+        }
+
+    def _beta(self, beta: float | None) -> float:
+        last = float(self.betas[-1])
+        if beta is None:
+            return last
+        if not min(0.0, last) - 1e-12 <= beta <= max(0.0, last) + 1e-12:
+            raise ArgumentError(f"The ladder reaches from β = 0 to {last:g}; β = {beta:g} lies beyond it.")
+        return float(beta)
+
+    def _told(self, estimate: Estimate) -> Estimate:
+        return dataclasses.replace(estimate, warnings=(*self.warnings, *estimate.warnings))
+
+    def __repr__(self) -> str:
+        said = "".join(f"\n  warning: {text}" for text in self.warnings)
+        return f"Thermodynamics(log Z({self.betas[-1]:g}) = {self.log_z()}, {len(self.betas)} levels){said}"
+
+
+def thermodynamics(
+    energy: AbstractEnergy,
+    beta: float = 1.0,
+    *,
+    kernel: AbstractKernel | None = None,
+    precision: float = 0.02,
+    budget: int = BUDGET,
+    num_ladders: int = NUM_LADDERS,
+    generator: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+    key: PRNGKey,
+) -> Thermodynamics:
+    """Log Z and its derivatives between β = 0 and `beta`, by replica exchange and MBAR.
+
+    At β = 0 the law is uniform and log Z is known. Levels up to `beta` are placed by `tune_ladder`; independent ladders
+    of replicas then run in rounds, each as long as all before it, until the error bar of log Z is small enough or the
+    budget is spent. The first quarter of the sweeps is left out. `ladder_histogram` makes functions of β of the
+    energies at all levels.
+
+    What speaks against equilibrium takes the ends of the interval away and is said: fewer configurations that
+    travelled from β = 0 to `beta` than there are ladders; R-hat above 1.1 of the energy at one of eight levels.
+
+    Exactness: consistent as the budget grows. Error bars assume equilibrium.
+    Cost: at most about `budget` transitions.
+
+    Args:
+        energy: Energy without hidden units over a space with a uniform law: discrete, a box, a torus.
+        beta: The other end, not 0; negative ones turn the energy around.
+        kernel: An exact kernel; block Gibbs, heat bath or HMC by default, whichever fits.
+        precision: Wanted error bar of log Z at `beta`, nats.
+        budget: The most transitions, tuning included.
+        num_ladders: Independent ladders, at least 4.
+        generator: As in `sample`.
+        progress: Called with (done, expected) transitions now and then.
+        key: Typed random key.
+
+    Returns:
+        `Thermodynamics`.
+
+    Raises:
+        ArgumentError: Numbers that make no sense, hidden units, or a kernel that is not exact.
+        NotTractable: The space has no uniform law.
+        KernelMismatch: The kernel does not fit the energy.
+        Diverged: The energy is not a number somewhere.
+        Unreliable: The levels do not overlap.
+
+    Example:
+        >>> import jax
+        >>> from energax import energies, evaluation
+        >>> found = evaluation.thermodynamics(energies.Ising(3), 0.2, key=jax.random.key(0), budget=100_000)
+        >>> bool(abs(found.log_z().value - 6.669745) < 5 * found.log_z().stderr + 1e-3)
+        True
+
+    References: [syed2022], [shirts2008].
+    """
+    _check(energy, beta, precision, budget, num_ladders)
+    space = observed_space(energy)
+    path = tempering(Tempered(energy, jnp.asarray(beta, jnp.result_type(float))))
+    chosen = default_kernel(energy) if kernel is None else kernel
+    if not chosen.exact:
+        raise ArgumentError(f"log Z needs an exact kernel; {type(chosen).__name__} leaves exp(−E) only roughly alone.")
+    target(path.at(jnp.ones(())), chosen)
+    tune_key, run_key = jax.random.split(choose(key, generator))
+    ladder = tune_ladder(
+        path, chosen, key=tune_key, num_sweeps=_TUNING_SWEEPS, num_chains=num_ladders, swap_rate=_SWAP_RATE
+    )
+    tuning = sum(5 * sweeps * levels * num_ladders // 4 for sweeps, levels, _ in ladder.rounds)
+    rounds = _Rounds(energy, path, ladder, num_ladders, run_key)
+    length = _FIRST_SWEEPS
+    while True:
+        rounds.run(length)
+        spent = tuning + rounds.num_sweeps * num_ladders * len(ladder.ts)
+        if progress is not None:
+            progress(min(spent, budget - 1), budget)
+        histogram = ladder_histogram(_thinned(rounds.kept), beta * ladder.ts)
+        objections = rounds.objections()
+        good = histogram.log_z(beta).stderr <= precision and not objections
+        if good or spent + length * num_ladders * len(ladder.ts) > budget:
+            break
+        length = rounds.num_sweeps
+    if progress is not None:
+        progress(budget, budget)
+    diagnostics = {
+        "kernel": type(chosen).__name__,
+        "num_levels": len(ladder.ts),
+        "num_ladders": num_ladders,
+        "num_sweeps": rounds.num_sweeps,
+        "num_transitions": spent,
+        "barrier": ladder.barrier.value,
+        "num_energies": histogram.levels.size,
+        "weakest_cut": histogram.weakest_cut,
+        **rounds.diagnostics(),
+    }
+    return Thermodynamics(histogram, space.log_volume, space.measure, diagnostics, tuple(objections))
+
+
+def reach(level: float, num_groups: int = NUM_LADDERS) -> float:
+    """Error bars from the value to an end, by Student's law."""
+    return float(student.ppf(0.5 + 0.5 * level, num_groups - 1))
+
+
+class _Rounds:
+    """Sweeps of the ladders so far: energies at all levels, and how replicas travelled."""
+
+    def __init__(self, energy: AbstractEnergy, path: Any, ladder: Ladder, num_ladders: int, key: PRNGKey) -> None:
+        self.energy, self.path, self.ladder, self.key = energy, path, ladder, key
+        self.pieces: list[np.ndarray] = []
+        self.last, self.origin = ladder.last, None
+        self.num_sweeps, self.num_ladders = 0, num_ladders
+        self.arrivals, self.trips = 0, 0
+
+    def run(self, num_sweeps: int) -> None:
+        """More sweeps."""
+        run: ReplicaSamples = replica_exchange(
+            self.path, self.ladder.kernel, jnp.asarray(self.ladder.ts), self.last,
+            key=jax.random.fold_in(self.key, self.num_sweeps), num_sweeps=num_sweeps, save=self.energy, keep="all",
+            origin=self.origin, throw=False,
+        )  # fmt: skip
+        assert run.every_level is not None
+        energies = np.asarray(run.every_level[0])
+        if np.isnan(energies).any():
+            raise Diverged("The energy is not a number at some draws. Look at it at draws of the uniform law.")
+        self.pieces.append(energies)
+        self.last, self.origin, self.num_sweeps = run.last, run.origin, self.num_sweeps + num_sweeps
+        self.arrivals += int(run.num_arrivals.sum())
+        self.trips += int(run.num_round_trips.sum())
+
+    @property
+    def kept(self) -> Float[np.ndarray, "ladder draw level"]:
+        """Energies without the first quarter."""
+        return np.concatenate(self.pieces, axis=1)[:, self.num_sweeps // 4 :]
+
+    def r_hat(self) -> float:
+        """The largest R-hat of the energy at some levels."""
+        kept = self.kept
+        draws = kept[:, :: max(1, kept.shape[1] // _MOST_TESTED_DRAWS)]
+        chosen = np.unique(np.linspace(1, kept.shape[2] - 1, _MOST_TESTED).astype(int))
+        return max((r_hat(draws[:, :, k]) for k in chosen if np.ptp(draws[:, :, k]) > 0), default=1.0)
+
+    def objections(self) -> list[str]:
+        """What speaks against equilibrium."""
+        found, worst = [], self.r_hat()
+        if self.arrivals < self.num_ladders:
+            found.append(
+                f"Only {self.arrivals} configurations travelled from β = 0 to the other end on {self.num_ladders} "
+                "ladders, fewer than one each: no error bar can be believed. A larger budget can help."
+            )
+        if worst > WORST_R_HAT:
+            found.append(
+                f"R-hat of the energy over the ladders is {worst:.2f}, above {WORST_R_HAT:g}: no error bar can be "
+                "believed. A larger budget can help."
+            )
+        return found
+
+    def diagnostics(self) -> dict[str, float]:
+        """Numbers for the reader."""
+        return {"num_arrivals": self.arrivals, "num_round_trips": self.trips, "r_hat": self.r_hat()}
+
+
+def _thinned(energies: Float[np.ndarray, "ladder draw level"]) -> Float[np.ndarray, "ladder draw level"]:
+    """As they are where few energies occur, else so many draws that the equations stay small."""
+    some = energies.reshape(-1)[:: max(1, energies.size // 20_000)]
+    if len(np.unique(some)) < _FEW_ENERGIES * some.size or energies.size <= _MOST_DRAWS:
+        return energies
+    return energies[:, :: math.ceil(energies.size / _MOST_DRAWS)]
+
+
+def _check(energy: AbstractEnergy, beta: float, precision: float, budget: int, num_ladders: int) -> None:
+    if not (math.isfinite(beta) and beta != 0):
+        raise ArgumentError(f"`beta` must be a number other than 0, where log Z is known; got {beta}.")
+    if not (precision > 0 and budget >= 1 and num_ladders >= 4):
+        raise ArgumentError(
+            f"thermodynamics needs a positive precision and budget and at least 4 ladders; got precision={precision}, "
+            f"budget={budget}, num_ladders={num_ladders}."
+        )
+    if latent(energy) is not None:
+        raise ArgumentError(
+            f"{type(energy).__name__} has hidden units, whose observed energy is not β E; use log_z, or "
+            "energies.Marginal to sum one side out."
+        )
+    space = observed_space(energy)
+    if space.log_volume == math.inf:
+        raise NotTractable(
+            f"At β = 0 the law would be uniform, which {space} does not allow: log Z diverges as β goes to 0. "
+            "Use log_z, which starts from a normal law."
+        )

@@ -1,0 +1,197 @@
+"""log Z of anything that has an energy: a named model, a trained run, a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from energax import evaluation, exact
+from energax._errors import ArgumentError, NotTractable, RunError, Unreliable, nearest
+from energax.energies import AbstractEnergy, Tempered, observed_space, read_energy
+from energax.evaluation import LogZ, Thermodynamics
+from energax.runs._files import replace_file
+from energax.runs._run import Run
+from energax.runs._simulated import SIMULATED
+from energax.runs._simulation_plan import load_energy, plan_simulation
+from energax.runs._summary import plain
+
+_CURVE = 61
+_CHEAP_CURVE = 2**14
+"""States through which an exact curve may go at each of its points."""
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """Something with an energy.
+
+    Attributes:
+        name: How it was asked for.
+        energy: The energy at β = 1.
+        rows: Rows of data that belong to it, None without.
+    """
+
+    name: str
+    energy: AbstractEnergy
+    rows: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class FreeEnergy:
+    """log Z of a system at one β, and what is known on the way there.
+
+    Attributes:
+        system: Name of the system.
+        beta: Inverse temperature.
+        log_z: The value with its interval.
+        num_sites: Sites or coordinates of the observed space.
+        curves: β, and by name (``log_z``, ``energy``, ``heat_capacity``, ``entropy``) value, stderr and where it is
+            known exact value at each; None where the method gives no curves.
+    """
+
+    system: str
+    beta: float
+    log_z: LogZ
+    num_sites: int
+    curves: dict[str, Any] | None
+
+    @property
+    def free_energy(self) -> tuple[float, float]:
+        """F = −log Z / β and its error bar, in the unit of the energy."""
+        return -self.log_z.value / self.beta, abs(self.log_z.stderr / self.beta)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionary; the curves are left to the page."""
+        told = self.log_z.to_json()
+        ends = ("value", "stderr", "lower", "upper", "lower_kind", "upper_kind", "level", "exact")
+        out = {
+            "system": self.system,
+            "beta": self.beta,
+            "num_sites": self.num_sites,
+            "log_z": {name: told[name] for name in ends},
+            "free_energy": plain(dict(zip(("value", "stderr"), self.free_energy, strict=True))),
+            "measure": told["measure"],
+            "method": told["method"],
+        }
+        if self.curves is not None:
+            out |= {
+                name: plain({"value": curve["value"][-1], "stderr": curve["stderr"][-1]})
+                for name, curve in self.curves["functions"].items()
+                if name != "log_z"
+            }
+        return {**out, "diagnostics": told["diagnostics"], "warnings": told["warnings"]}
+
+
+def open_system(name: str, *, size: int | None = None, q: int | None = None, instance: int | None = None) -> System:
+    """What a name stands for: a model of `SIMULATED`, a directory of a run, ``file.py:name``, or a file of an energy.
+
+    Args:
+        name: The name.
+        size: Length or dimension of a named model.
+        q: Number of values of a site of potts.
+        instance: Which couplings spin-glass has.
+
+    Raises:
+        ArgumentError: It is none of these, or options belong to something else.
+        DataError: The file cannot be read.
+        RunError: The directory holds no run.
+    """
+    if name in SIMULATED:
+        plan = plan_simulation(name, sizes=() if size is None else (size,), q=q, instance=instance)
+        return System(name, plan.system.build(plan.sizes[0]))
+    path = Path(name)
+    if not (path.exists() or ".py:" in name):
+        raise ArgumentError(
+            f"{name!r} is no model, no directory of a run and no file. {nearest(name, SIMULATED)} Files: .uai, .npz "
+            "with J and h or W, b and c, graphs in the rudy format, file.py:name."
+        )
+    if (size, q, instance) != (None, None, None):
+        raise ArgumentError(f"--size, --q and --instance belong to named models, of which {name} is none.")
+    if path.is_dir():
+        run = Run.open(path)
+        return System(name, run.energy, run.training_rows())
+    return System(name, read_energy(path) if path.is_file() else load_energy(name))
+
+
+def free_energy(
+    system: System,
+    *,
+    beta: float = 1.0,
+    method: str = "auto",
+    width: float = 0.05,
+    budget: int = 8_000_000,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> FreeEnergy:
+    """Estimate log Z of a system at β.
+
+    Args:
+        system: What `open_system` returns.
+        beta: Inverse temperature, not 0.
+        method: As in `evaluation.log_z`.
+        width: Wanted width of the interval, nats.
+        budget: The most transitions.
+        seed: Seed of everything random.
+        progress: Called with (stage, done, total).
+
+    Raises:
+        ArgumentError: Numbers that make no sense.
+        NotTractable: log Z does not exist, or the method does not fit.
+    """
+    if not (math.isfinite(beta) and beta != 0):
+        raise ArgumentError(f"--beta must be a number other than 0, where the law is uniform; got {beta}.")
+    energy = system.energy
+    if beta != 1:
+        energy = Tempered(energy, jnp.asarray(beta, jnp.result_type(float)))
+    tell = progress or (lambda stage, done, total: None)
+    found = evaluation.log_z(
+        energy,
+        data=system.rows,
+        method=method,
+        width=width,
+        budget=budget,
+        key=jax.random.key(seed),
+        progress=lambda done, total: tell("log Z", done, total),
+    )
+    curves = None if found.thermodynamics is None else _curves(system.energy, beta, found.thermodynamics)
+    leaves = jax.tree.leaves(observed_space(energy).struct)
+    return FreeEnergy(system.name, beta, found, sum(math.prod(leaf.shape) for leaf in leaves), curves)
+
+
+def _curves(energy: AbstractEnergy, beta: float, found: Thermodynamics) -> dict[str, Any]:
+    """Functions of β from 0 to `beta`; those of the driver are functions of the share of `beta`."""
+    shares = np.linspace(0.0, 1.0, _CURVE)
+    functions = {name: {"value": v, "stderr": s} for name, (v, s) in found.curve(shares).items()}
+    # The driver has seen β E as its energy.
+    functions["energy"] = {key: values / abs(beta) for key, values in functions["energy"].items()}
+    functions["energy"]["value"] *= math.copysign(1.0, beta)
+    known = [_exact(energy, share * beta) for share in shares[1:]]
+    if all(value is not None for value in known):
+        functions["log_z"]["exact"] = np.asarray([found.log_volume, *known], np.float64)
+    return {"beta": shares * beta, "functions": functions}
+
+
+def _exact(energy: AbstractEnergy, beta: float) -> float | None:
+    try:
+        return exact.log_z(Tempered(energy, jnp.asarray(beta, jnp.result_type(float))), max_states=_CHEAP_CURVE)
+    except (NotTractable, Unreliable):
+        return None
+
+
+def save_free_energy(found: FreeEnergy, path: Path) -> None:
+    """Write the results as JSON.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    try:
+        replace_file(path, (json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n").encode())
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}.") from error
