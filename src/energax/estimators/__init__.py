@@ -15,6 +15,7 @@ from energax.estimators._free_energy import fep as fep
 from energax.estimators._free_energy import jarzynski as jarzynski
 from energax.estimators._integration import thermodynamic_integration as thermodynamic_integration
 from energax.estimators._ladders import LadderHistogram as LadderHistogram
+from energax.estimators._ladders import histogram_of_counts as histogram_of_counts
 from energax.estimators._ladders import ladder_histogram as ladder_histogram
 from energax.estimators._log_z import BoundStatistic as BoundStatistic
 from energax.estimators._log_z import group_log_z as group_log_z
@@ -62,6 +63,7 @@ __all__ = [
     "ess_from_log_weights",
     "fep",
     "group_log_z",
+    "histogram_of_counts",
     "jarzynski",
     "ladder_histogram",
     "log_mean_exp",

@@ -133,21 +133,49 @@ def ladder_histogram(energies: ArrayLike, betas: ArrayLike) -> LadderHistogram:
     if np.isnan(x).any() or np.isneginf(x).any() or np.isinf(x[:, :, points != 0.0]).any():
         raise ArgumentError("`energies` must be numbers, or +inf at β = 0; look where NaN or an infinity arose.")
     levels, index = np.unique(x, return_inverse=True)
-    num_groups = min(len(x), _MOST_GROUPS)
-    groups = np.arange(len(x)) * num_groups // len(x)
-    index = index.reshape(len(x), -1)
-    seen = np.stack(
-        [np.bincount(index[groups == g].reshape(-1), minlength=len(levels)) for g in range(num_groups)]
-    ).astype(np.float64)
-    draws = np.bincount(groups) * float(x.shape[1])
-    u = reduced(points, levels)
-    f = _solved(u, np.full(points.size, draws.sum()), _start(x, points), seen.sum(0))
-    cut = _cut(u, np.full(points.size, draws.sum()), f, seen.sum(0))
-    rows = [_log_states(u, draws.sum(), f, seen.sum(0))]
-    for g in range(num_groups):
-        rest, total = seen.sum(0) - seen[g], draws.sum() - draws[g]
-        rows.append(_log_states(u, total, _solved(u, np.full(points.size, total), f, rest), rest))
-    return LadderHistogram(points, levels, np.stack(rows), cut)
+    seen = np.stack([np.bincount(row.reshape(-1), minlength=len(levels)) for row in index.reshape(len(x), -1)])
+    finite = np.isfinite(x)
+    means = np.where(finite, x, 0.0).sum((0, 1)) / np.maximum(finite.sum((0, 1)), 1)
+    return histogram_of_counts(levels, seen, points, means)
+
+
+def histogram_of_counts(levels: ArrayLike, seen: ArrayLike, betas: ArrayLike, means: ArrayLike) -> LadderHistogram:
+    """The same from counts: how often each ladder has seen each energy, at all its levels together.
+
+    At which level a draw was made does not matter to the equations, only how many were made at each: equally many.
+
+    Args:
+        levels: The energies, ascending, shape (M,).
+        seen: How often, shape (ladder, M), at least two ladders.
+        betas: β of the levels, shape (K,).
+        means: Mean energy at each level, roughly: where the search for the solution begins, shape (K,).
+
+    Returns:
+        `LadderHistogram`.
+
+    Raises:
+        ShapeError: Shapes that do not fit.
+        Unreliable: Two groups of levels share less than one draw.
+    """
+    values, times = as_floats("levels", levels, ndim=1), as_finite("seen", seen, ndim=2, min_rows=2)
+    points, middle = as_finite("betas", betas, ndim=1, min_rows=2), as_finite("means", means, ndim=1, min_rows=2)
+    if times.shape[1] != values.size or middle.size != points.size:
+        raise ShapeError(
+            f"`seen` needs a column for each of {values.size} levels, and `means` a number for each of {points.size} "
+            f"betas; given shapes {times.shape} and {middle.shape}."
+        )
+    kept = times.any(axis=0)
+    values, times = values[kept], times[:, kept]
+    num_groups = min(len(times), _MOST_GROUPS)
+    groups = np.arange(len(times)) * num_groups // len(times)
+    times = np.stack([times[groups == g].sum(0) for g in range(num_groups)])
+    u, total = reduced(points, values), times.sum(0)
+    start = np.concatenate([[0.0], np.cumsum(0.5 * np.diff(points) * (middle[1:] + middle[:-1]))])
+    f = _solved(u, total, start)
+    cut = _cut(u, total, f)
+    rest = [total - own for own in times]
+    rows = [_log_states(u, total, f), *(_log_states(u, others, _solved(u, others, f)) for others in rest)]
+    return LadderHistogram(points, values, np.stack(rows), cut)
 
 
 def reduced(betas: Floats, levels: Floats) -> Floats:
@@ -156,30 +184,28 @@ def reduced(betas: Floats, levels: Floats) -> Floats:
         return np.where(betas[:, None] == 0.0, 0.0, betas[:, None] * levels)
 
 
-def _start(x: Floats, betas: Floats) -> Floats:
-    """F_k − F_0 by the trapezoid rule through the medians of the energies."""
-    medians = np.median(np.where(np.isfinite(x), x, np.nanmax(np.where(np.isfinite(x), x, np.nan))), axis=(0, 1))
-    steps = 0.5 * np.diff(betas) * (medians[1:] + medians[:-1])
-    return np.concatenate([[0.0], np.cumsum(steps)])
+def _draws(u: Floats, seen: Floats) -> Floats:
+    """Draws of each level."""
+    return np.full(len(u), seen.sum() / len(u))
 
 
-def _solved(u: Floats, counts: Floats, start: Floats, seen: Floats) -> Floats:
-    f, converged = solve_dual(u, counts, start, seen)
+def _solved(u: Floats, seen: Floats, start: Floats) -> Floats:
+    f, converged = solve_dual(u, _draws(u, seen), start, seen)
     if not converged:
         raise Unreliable("MBAR's equations were not solved to rounding. Draw more, or put levels closer.")
     return f
 
 
-def _log_states(u: Floats, draws: float, f: Floats, seen: Floats) -> Floats:
+def _log_states(u: Floats, seen: Floats, f: Floats) -> Floats:
     """Log (times seen) − log Σ_k N exp(F_k − F_0 − β_k E)."""
     a = f[:, None] - u
     top = a.max(axis=0)
     with np.errstate(divide="ignore"):
-        return np.log(seen) - math.log(draws) - top - np.log(np.exp(a - top).sum(axis=0))
+        return np.log(seen) - math.log(seen.sum() / len(u)) - top - np.log(np.exp(a - top).sum(axis=0))
 
 
-def _cut(u: Floats, counts: Floats, f: Floats, seen: Floats) -> float:
-    p = membership(u, counts, f)
+def _cut(u: Floats, seen: Floats, f: Floats) -> float:
+    p = membership(u, _draws(u, seen), f)
     cut, side = smallest_cut((p * seen) @ p.T)
     if cut < _LEAST_SHARED:
         raise Unreliable(

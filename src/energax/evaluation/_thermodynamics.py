@@ -7,37 +7,26 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
-from energax._errors import ArgumentError, Diverged, NotTractable
+from energax._errors import ArgumentError, NotTractable
 from energax._typing import PRNGKey
-from energax.energies import AbstractEnergy, Tempered, latent, observed_space
-from energax.estimators import Estimate, Interval, LadderHistogram, ladder_histogram, r_hat, thermodynamic_integration
+from energax.energies import AbstractEnergy, latent, observed_space
+from energax.estimators import Estimate, Interval, LadderHistogram, thermodynamic_integration
 from energax.evaluation._default_kernel import default_kernel
-from energax.kernels import AbstractKernel, target
-from energax.paths import tempering
+from energax.evaluation._tempered_ladders import AbstractLadders, PackedLadders, ReplicaLadders
+from energax.kernels import AbstractKernel
 from energax.random import choose
-from energax.sampling import Ladder, ReplicaSamples, replica_exchange, tune_ladder
+from energax.sampling import packable
 
-NUM_LADDERS = 16
 BUDGET = 8_000_000
-_TUNING_SWEEPS = 128
-_FIRST_SWEEPS = 128
-_SWAP_RATE = 0.6
-_MOST_DRAWS = 200_000
-"""Different energies in one set of equations; more draws than that are thinned."""
-_FEW_ENERGIES = 0.1
-"""Share of different energies among the draws below which they are counted instead of listed."""
-WORST_R_HAT = 1.1
+_NUM_LADDERS = 16
+_FIRST_SWEEPS, _LEAST_SWEEPS = 128, 512
 _INTEGRATED = 65
 """Points of β for thermodynamic integration, more than there are levels: draws of the levels around tell the means."""
-_MOST_TESTED = 8
-_MOST_TESTED_DRAWS = 1000
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -150,7 +139,7 @@ def thermodynamics(
     kernel: AbstractKernel | None = None,
     precision: float = 0.02,
     budget: int = BUDGET,
-    num_ladders: int = NUM_LADDERS,
+    num_ladders: int | None = None,
     generator: str = "auto",
     progress: Callable[[int, int], None] | None = None,
     key: PRNGKey,
@@ -158,15 +147,16 @@ def thermodynamics(
     """Log Z and its derivatives between β = 0 and `beta`, by replica exchange and MBAR.
 
     At β = 0 the law is uniform and log Z is known. Levels up to `beta` are placed by `tune_ladder`; independent ladders
-    of replicas then run in rounds, each as long as all before it, until the error bar of log Z is small enough or the
-    budget is spent. The first quarter of the sweeps is left out. `ladder_histogram` makes functions of β of the
-    energies at all levels.
+    of replicas then run in rounds, each half as long as all before it, until the error bar of log Z is small enough or
+    the budget is spent. The first quarter of the sweeps is left out. `ladder_histogram` makes functions of β of the
+    energies at all levels. Periodic lattices of spins with bonds of one strength, ±J glasses among them, run with 32
+    ladders in a word (`sampling.exchange_spins`) unless a kernel or a number of ladders is named.
 
     What speaks against equilibrium takes the ends of the interval away and is said: fewer configurations that
     travelled from β = 0 to `beta` than there are ladders; R-hat above 1.1 of the energy at one of eight levels.
 
     Exactness: consistent as the budget grows. Error bars assume equilibrium.
-    Cost: at most about `budget` transitions.
+    Cost: at most about `budget` transitions, of which a packed one counts as a fifth.
 
     Args:
         energy: Energy without hidden units over a space with a uniform law: discrete, a box, a torus.
@@ -174,7 +164,7 @@ def thermodynamics(
         kernel: An exact kernel; block Gibbs, heat bath or HMC by default, whichever fits.
         precision: Wanted error bar of log Z at `beta`, nats.
         budget: The most transitions, tuning included.
-        num_ladders: Independent ladders, at least 4.
+        num_ladders: Independent ladders, at least 4; 16 by default, 32 where they are packed.
         generator: As in `sample`.
         progress: Called with (done, expected) transitions now and then.
         key: Typed random key.
@@ -199,121 +189,45 @@ def thermodynamics(
     References: [syed2022], [shirts2008].
     """
     _check(energy, beta, precision, budget, num_ladders)
-    space = observed_space(energy)
-    path = tempering(Tempered(energy, jnp.asarray(beta, jnp.result_type(float))))
-    chosen = default_kernel(energy) if kernel is None else kernel
-    if not chosen.exact:
-        raise ArgumentError(f"log Z needs an exact kernel; {type(chosen).__name__} leaves exp(−E) only roughly alone.")
-    target(path.at(jnp.ones(())), chosen)
-    tune_key, run_key = jax.random.split(choose(key, generator))
-    ladder = tune_ladder(
-        path, chosen, key=tune_key, num_sweeps=_TUNING_SWEEPS, num_chains=num_ladders, swap_rate=_SWAP_RATE
-    )
-    tuning = sum(5 * sweeps * levels * num_ladders // 4 for sweeps, levels, _ in ladder.rounds)
-    rounds = _Rounds(energy, path, ladder, num_ladders, run_key)
+    space, key = observed_space(energy), choose(key, generator)
+    if kernel is None and num_ladders is None and packable(energy):
+        ladders: AbstractLadders = PackedLadders(energy, beta, key=key)
+    else:
+        chosen = default_kernel(energy) if kernel is None else kernel
+        if not chosen.exact:
+            raise ArgumentError(
+                f"log Z needs an exact kernel; {type(chosen).__name__} leaves exp(−E) only roughly alone."
+            )
+        ladders = ReplicaLadders(energy, beta, chosen, num_ladders or _NUM_LADDERS, key=key)
     length = _FIRST_SWEEPS
     while True:
-        rounds.run(length)
-        spent = tuning + rounds.num_sweeps * num_ladders * len(ladder.ts)
+        ladders.run(length)
         if progress is not None:
-            progress(min(spent, budget - 1), budget)
-        histogram = ladder_histogram(_thinned(rounds.kept), beta * ladder.ts)
-        objections = rounds.objections()
-        good = histogram.log_z(beta).stderr <= precision and not objections
-        if good or spent + length * num_ladders * len(ladder.ts) > budget:
+            progress(min(ladders.spent, budget - 1), budget)
+        # The next round is half as long as all before it, in whole pieces of 64 sweeps.
+        length = ladders.num_sweeps // 128 * 64
+        last = ladders.spent + ladders.cost(length) > budget
+        if ladders.num_sweeps < _LEAST_SWEEPS and not last:
+            continue
+        histogram, objections = ladders.histogram(), ladders.objections()
+        if last or (histogram.log_z(beta).stderr <= precision and not objections):
             break
-        length = rounds.num_sweeps
     if progress is not None:
         progress(budget, budget)
-    diagnostics = {
-        "kernel": type(chosen).__name__,
-        "num_levels": len(ladder.ts),
-        "num_ladders": num_ladders,
-        "num_sweeps": rounds.num_sweeps,
-        "num_transitions": spent,
-        "barrier": ladder.barrier.value,
-        "num_energies": histogram.levels.size,
-        "weakest_cut": histogram.weakest_cut,
-        **rounds.diagnostics(),
-    }
+    found = {"num_energies": histogram.levels.size, "weakest_cut": histogram.weakest_cut}
+    diagnostics = {**ladders.diagnostics(), **found}
     return Thermodynamics(histogram, space.log_volume, space.measure, diagnostics, tuple(objections))
 
 
-def reach(level: float, num_groups: int = NUM_LADDERS) -> float:
+def reach(level: float, num_groups: int = _NUM_LADDERS) -> float:
     """Error bars from the value to an end, by Student's law."""
     return float(student.ppf(0.5 + 0.5 * level, num_groups - 1))
 
 
-class _Rounds:
-    """Sweeps of the ladders so far: energies at all levels, and how replicas travelled."""
-
-    def __init__(self, energy: AbstractEnergy, path: Any, ladder: Ladder, num_ladders: int, key: PRNGKey) -> None:
-        self.energy, self.path, self.ladder, self.key = energy, path, ladder, key
-        self.pieces: list[np.ndarray] = []
-        self.last, self.origin = ladder.last, None
-        self.num_sweeps, self.num_ladders = 0, num_ladders
-        self.arrivals, self.trips = 0, 0
-
-    def run(self, num_sweeps: int) -> None:
-        """More sweeps."""
-        run: ReplicaSamples = replica_exchange(
-            self.path, self.ladder.kernel, jnp.asarray(self.ladder.ts), self.last,
-            key=jax.random.fold_in(self.key, self.num_sweeps), num_sweeps=num_sweeps, save=self.energy, keep="all",
-            origin=self.origin, throw=False,
-        )  # fmt: skip
-        assert run.every_level is not None
-        energies = np.asarray(run.every_level[0])
-        if np.isnan(energies).any():
-            raise Diverged("The energy is not a number at some draws. Look at it at draws of the uniform law.")
-        self.pieces.append(energies)
-        self.last, self.origin, self.num_sweeps = run.last, run.origin, self.num_sweeps + num_sweeps
-        self.arrivals += int(run.num_arrivals.sum())
-        self.trips += int(run.num_round_trips.sum())
-
-    @property
-    def kept(self) -> Float[np.ndarray, "ladder draw level"]:
-        """Energies without the first quarter."""
-        return np.concatenate(self.pieces, axis=1)[:, self.num_sweeps // 4 :]
-
-    def r_hat(self) -> float:
-        """The largest R-hat of the energy at some levels."""
-        kept = self.kept
-        draws = kept[:, :: max(1, kept.shape[1] // _MOST_TESTED_DRAWS)]
-        chosen = np.unique(np.linspace(1, kept.shape[2] - 1, _MOST_TESTED).astype(int))
-        return max((r_hat(draws[:, :, k]) for k in chosen if np.ptp(draws[:, :, k]) > 0), default=1.0)
-
-    def objections(self) -> list[str]:
-        """What speaks against equilibrium."""
-        found, worst = [], self.r_hat()
-        if self.arrivals < self.num_ladders:
-            found.append(
-                f"Only {self.arrivals} configurations travelled from β = 0 to the other end on {self.num_ladders} "
-                "ladders, fewer than one each: no error bar can be believed. A larger budget can help."
-            )
-        if worst > WORST_R_HAT:
-            found.append(
-                f"R-hat of the energy over the ladders is {worst:.2f}, above {WORST_R_HAT:g}: no error bar can be "
-                "believed. A larger budget can help."
-            )
-        return found
-
-    def diagnostics(self) -> dict[str, float]:
-        """Numbers for the reader."""
-        return {"num_arrivals": self.arrivals, "num_round_trips": self.trips, "r_hat": self.r_hat()}
-
-
-def _thinned(energies: Float[np.ndarray, "ladder draw level"]) -> Float[np.ndarray, "ladder draw level"]:
-    """As they are where few energies occur, else so many draws that the equations stay small."""
-    some = energies.reshape(-1)[:: max(1, energies.size // 20_000)]
-    if len(np.unique(some)) < _FEW_ENERGIES * some.size or energies.size <= _MOST_DRAWS:
-        return energies
-    return energies[:, :: math.ceil(energies.size / _MOST_DRAWS)]
-
-
-def _check(energy: AbstractEnergy, beta: float, precision: float, budget: int, num_ladders: int) -> None:
+def _check(energy: AbstractEnergy, beta: float, precision: float, budget: int, num_ladders: int | None) -> None:
     if not (math.isfinite(beta) and beta != 0):
         raise ArgumentError(f"`beta` must be a number other than 0, where log Z is known; got {beta}.")
-    if not (precision > 0 and budget >= 1 and num_ladders >= 4):
+    if not (precision > 0 and budget >= 1 and (num_ladders is None or num_ladders >= 4)):
         raise ArgumentError(
             f"thermodynamics needs a positive precision and budget and at least 4 ladders; got precision={precision}, "
             f"budget={budget}, num_ladders={num_ladders}."

@@ -129,12 +129,13 @@ def _curve(name: str, curves: dict[str, Any]) -> Figure:
         x_label="β",
     )  # fmt: skip
     body, legend = plot.axes(), [Key("model", "estimated", "line")]
-    if "exact" in values:
-        body.append(line(plot.x(curves["beta"]), plot.y(values["exact"]), "line truth dashed"))
-        legend.append(Key("truth", "exact", "line"))
     for place, low, high in zip(plot.x(beta), plot.y(y - bar), plot.y(y + bar), strict=True):
         body.append(tag("line", x1=place, x2=place, y1=low, y2=high, class_="whisker model"))
     body.append(line(plot.x(beta), plot.y(y), "line model"))
+    if "exact" in values:
+        # On top, dashed: where the two agree, both are seen.
+        body.append(line(plot.x(curves["beta"]), plot.y(values["exact"]), "line truth dashed"))
+        legend.append(Key("truth", "exact (dashed)", "line"))
     title, unit = _NAMES[name]
     label = f"{title} over β, from {number(float(y.min()))} to {number(float(y.max()))}."
     return Figure(title, drawing(body, height=plot.height, label=label), unit, "", tuple(legend))

@@ -105,7 +105,8 @@ def open_system(name: str, *, size: int | None = None, q: int | None = None, ins
     """
     if name in SIMULATED:
         plan = plan_simulation(name, sizes=() if size is None else (size,), q=q, instance=instance)
-        return System(name, plan.system.build(plan.sizes[0]))
+        size = plan.sizes[0]
+        return System(name if size is None else f"{name}, size {size}", plan.system.build(size))
     path = Path(name)
     if not (path.exists() or ".py:" in name):
         raise ArgumentError(
@@ -125,7 +126,7 @@ def free_energy(
     *,
     beta: float = 1.0,
     method: str = "auto",
-    width: float = 0.05,
+    width: float = 0.02,
     budget: int = 8_000_000,
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,

@@ -17,6 +17,10 @@ from energax.sampling._samples import Samples as Samples
 from energax.sampling._schedule import schedule as schedule
 from energax.sampling._simulated_annealing import Minimum as Minimum
 from energax.sampling._simulated_annealing import simulated_annealing as simulated_annealing
+from energax.sampling._spin_exchange import SpinExchange as SpinExchange
+from energax.sampling._spin_exchange import SpinLadders as SpinLadders
+from energax.sampling._spin_exchange import exchange_spins as exchange_spins
+from energax.sampling._spin_exchange import packable as packable
 from energax.sampling._starts import starts as starts
 from energax.sampling._steps import run_steps as run_steps
 from energax.sampling._warm_up import WarmUp as WarmUp
@@ -30,11 +34,15 @@ __all__ = [
     "Minimum",
     "ReplicaSamples",
     "Samples",
+    "SpinExchange",
+    "SpinLadders",
     "StepSizeAdaptation",
     "WarmUp",
     "Work",
     "anneal",
     "annealed_langevin",
+    "exchange_spins",
+    "packable",
     "replica_exchange",
     "run_steps",
     "sample",

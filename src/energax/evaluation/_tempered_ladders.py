@@ -1,0 +1,209 @@
+"""Ladders of replicas from β = 0 that run in rounds: of any kernel, and of lattices with 32 ladders in a word."""
+
+from __future__ import annotations
+
+import abc
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from energax._errors import Diverged
+from energax._typing import PRNGKey
+from energax.energies import AbstractEnergy, Tempered
+from energax.estimators import LadderHistogram, histogram_of_counts, ladder_histogram, r_hat
+from energax.kernels import AbstractKernel, target
+from energax.paths import tempering
+from energax.sampling import SpinExchange, exchange_spins, replica_exchange, tune_ladder
+
+WORST_R_HAT = 1.1
+_TUNING_SWEEPS = 128
+_SWAP_RATE = 0.6
+_PILOT_LEVELS = 24
+_SPACING = 0.74
+"""Thermodynamic length between levels of which about `_SWAP_RATE` of the swaps are accepted: erfc(0.74 / 2)."""
+_PACKED_COST = 0.2
+"""A transition of a spin in a word, in transitions of others."""
+_MOST_DRAWS = 200_000
+"""Different energies in one set of equations; more draws than that are thinned."""
+_FEW_ENERGIES = 0.1
+"""Share of different energies among the draws below which all draws are counted."""
+_MOST_TESTED, _MOST_TESTED_DRAWS = 8, 1000
+
+
+class AbstractLadders(abc.ABC):
+    """Ladders that have run for some rounds.
+
+    Attributes:
+        betas: β of the levels.
+        num_ladders: Independent ladders.
+        kernel: What moves them, in a word.
+        spent: Transitions so far, in those of a plain kernel.
+    """
+
+    betas: Float[np.ndarray, " level"]
+    num_ladders: int
+    kernel: str
+    spent: int
+
+    def __init__(self) -> None:
+        self.pieces: list[Any] = []
+        self.lengths: list[int] = []
+        self.arrivals, self.trips = 0, 0
+
+    @property
+    def num_sweeps(self) -> int:
+        """Sweeps so far."""
+        return sum(self.lengths)
+
+    @abc.abstractmethod
+    def cost(self, num_sweeps: int) -> int:
+        """Transitions of some sweeps."""
+
+    @abc.abstractmethod
+    def run(self, num_sweeps: int) -> None:
+        """One round more."""
+
+    @abc.abstractmethod
+    def histogram(self) -> LadderHistogram:
+        """What the rounds say, without the first quarter."""
+
+    @abc.abstractmethod
+    def tested(self) -> Float[np.ndarray, "ladder draw level"]:
+        """Some energies of every ladder, without the first quarter."""
+
+    def late(self) -> list[Any]:
+        """The pieces without those that lie within the first quarter."""
+        ends = np.cumsum(self.lengths)
+        return [piece for piece, end in zip(self.pieces, ends, strict=True) if 4 * end > self.num_sweeps]
+
+    def r_hat(self) -> float:
+        """The largest R-hat of the energy at some levels above β = 0."""
+        energies = self.tested()
+        chosen = np.unique(np.linspace(1, energies.shape[2] - 1, _MOST_TESTED).astype(int))
+        return max((r_hat(energies[:, :, k]) for k in chosen if np.ptp(energies[:, :, k]) > 0), default=1.0)
+
+    def objections(self) -> list[str]:
+        """What speaks against equilibrium."""
+        found, worst = [], self.r_hat()
+        if self.arrivals < self.num_ladders:
+            found.append(
+                f"Only {self.arrivals} configurations travelled from β = 0 to the other end on {self.num_ladders} "
+                "ladders, fewer than one each: no error bar can be believed. A larger budget can help."
+            )
+        if worst > WORST_R_HAT:
+            found.append(
+                f"R-hat of the energy over the ladders is {worst:.2f}, above {WORST_R_HAT:g}: no error bar can be "
+                "believed. A larger budget can help."
+            )
+        return found
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Numbers for the reader."""
+        return {
+            "kernel": self.kernel,
+            "num_levels": len(self.betas),
+            "num_ladders": self.num_ladders,
+            "num_sweeps": self.num_sweeps,
+            "num_transitions": self.num_sweeps * self.num_ladders * len(self.betas),
+            "num_arrivals": self.arrivals,
+            "num_round_trips": self.trips,
+            "r_hat": self.r_hat(),
+        }
+
+
+class ReplicaLadders(AbstractLadders):
+    """Ladders of any kernel, tuned by `tune_ladder`."""
+
+    def __init__(
+        self, energy: AbstractEnergy, beta: float, kernel: AbstractKernel, num_ladders: int, *, key: PRNGKey
+    ) -> None:
+        super().__init__()
+        self.energy, self.num_ladders, self.kernel = energy, num_ladders, type(kernel).__name__
+        self.path = tempering(Tempered(energy, jnp.asarray(beta, jnp.result_type(float))))
+        target(self.path.at(jnp.ones(())), kernel)
+        tune_key, self.key = jax.random.split(key)
+        self.ladder = tune_ladder(
+            self.path, kernel, key=tune_key, num_sweeps=_TUNING_SWEEPS, num_chains=num_ladders, swap_rate=_SWAP_RATE
+        )
+        self.betas = beta * self.ladder.ts
+        self.spent = sum(5 * sweeps * levels * num_ladders // 4 for sweeps, levels, _ in self.ladder.rounds)
+        self.last, self.origin = self.ladder.last, None
+
+    def cost(self, num_sweeps: int) -> int:
+        return num_sweeps * self.num_ladders * len(self.betas)
+
+    def run(self, num_sweeps: int) -> None:
+        run = replica_exchange(
+            self.path, self.ladder.kernel, jnp.asarray(self.ladder.ts), self.last,
+            key=jax.random.fold_in(self.key, self.num_sweeps), num_sweeps=num_sweeps, save=self.energy, keep="all",
+            origin=self.origin, throw=False,
+        )  # fmt: skip
+        assert run.every_level is not None
+        energies = np.asarray(run.every_level[0])
+        if np.isnan(energies).any():
+            raise Diverged("The energy is not a number at some draws. Look at it at draws of the uniform law.")
+        self.pieces.append(energies)
+        self.lengths.append(num_sweeps)
+        self.last, self.origin = run.last, run.origin
+        self.arrivals += int(run.num_arrivals.sum())
+        self.trips += int(run.num_round_trips.sum())
+        self.spent += self.cost(num_sweeps)
+
+    def _kept(self) -> Float[np.ndarray, "ladder draw level"]:
+        return np.concatenate(self.late(), axis=1)
+
+    def histogram(self) -> LadderHistogram:
+        energies = self._kept()
+        some = energies.reshape(-1)[:: max(1, energies.size // 20_000)]
+        if len(np.unique(some)) >= _FEW_ENERGIES * some.size and energies.size > _MOST_DRAWS:
+            energies = energies[:, :: math.ceil(energies.size / _MOST_DRAWS)]
+        return ladder_histogram(energies, self.betas)
+
+    def tested(self) -> Float[np.ndarray, "ladder draw level"]:
+        kept = self._kept()
+        return kept[:, :: max(1, kept.shape[1] // _MOST_TESTED_DRAWS)]
+
+
+class PackedLadders(AbstractLadders):
+    """Ladders of a uniform lattice of spins, 32 in a word; levels at equal thermodynamic length ∫ σ_E dβ."""
+
+    def __init__(self, energy: AbstractEnergy, beta: float, *, key: PRNGKey) -> None:
+        super().__init__()
+        self.energy, self.num_ladders, self.kernel = energy, 32, "heat bath of 32 ladders in a word"
+        pilot_key, self.key = jax.random.split(key)
+        betas = np.linspace(0.0, beta, _PILOT_LEVELS)
+        pilot = exchange_spins(energy, betas, key=pilot_key, num_sweeps=_TUNING_SWEEPS)
+        half = pilot.energies.shape[1] // 2
+        speed = pilot.energies[:, half:].std(axis=(0, 1))
+        lengths = 0.5 * np.abs(np.diff(betas)) * (speed[1:] + speed[:-1])
+        travelled = np.concatenate([[0.0], np.cumsum(lengths)])
+        num_levels = max(4, math.ceil(travelled[-1] / _SPACING) + 1)
+        self.betas = np.interp(np.linspace(0.0, travelled[-1], num_levels), travelled, betas)
+        self.last = None
+        self.spent = math.ceil(_PACKED_COST * _TUNING_SWEEPS * _PILOT_LEVELS * 32)
+
+    def cost(self, num_sweeps: int) -> int:
+        return math.ceil(_PACKED_COST * num_sweeps * self.num_ladders * len(self.betas))
+
+    def run(self, num_sweeps: int) -> None:
+        run = exchange_spins(
+            self.energy, self.betas, self.last, key=jax.random.fold_in(self.key, self.num_sweeps), num_sweeps=num_sweeps
+        )
+        self.pieces.append(run)
+        self.lengths.append(num_sweeps)
+        self.last = run.last
+        self.arrivals += run.num_arrivals
+        self.trips += run.num_round_trips
+        self.spent += self.cost(num_sweeps)
+
+    def histogram(self) -> LadderHistogram:
+        late: list[SpinExchange] = self.late()
+        seen = sum(piece.seen.astype(np.float64) for piece in late)
+        return histogram_of_counts(late[0].levels, seen, self.betas, late[-1].energies.mean(axis=(0, 1)))
+
+    def tested(self) -> Float[np.ndarray, "ladder draw level"]:
+        return np.concatenate([piece.energies for piece in self.late()], axis=1)
