@@ -23,7 +23,7 @@ def free_energy(arguments: Sequence[str]) -> int:
             ("instance", int | None, None, "Which couplings spin-glass has; 0 by default."),
             ("beta", float, 1.0, "Inverse temperature; 1 is the energy as it is."),
             ("method", str, "auto", f"One of: {', '.join(evaluation.METHODS)}."),
-            ("width", float, 0.02, "Wanted width of the interval in nats; more is computed up to the budget."),
+            ("width", float | None, None, "Wanted width of the interval in nats: 0.01 by default, annealing 0.3."),
             ("budget", int, 8_000_000, "The most transitions."),
             ("seed", int, 0, "Seed of everything random."),
             ("out", str | None, None, "Directory of the results; runs/free-energy-NAME-N by default."),

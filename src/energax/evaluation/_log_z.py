@@ -33,6 +33,7 @@ _MAX_ROWS = 10_000
 _BUDGET = 8_000_000
 _LEAST_BUDGET = 20_000
 _CHEAP_STATES = 2**20
+_ANNEALED_WIDTH, _TEMPERED_WIDTH = 0.3, 0.01
 
 Attempt: TypeAlias = Callable[[float], LogZ]
 """From the level of the interval to the interval."""
@@ -45,7 +46,7 @@ def log_z(
     kernel: AbstractKernel | None = None,
     data: Any = None,
     level: float = 0.95,
-    width: float = 0.3,
+    width: float | None = None,
     num_levels: int | None = None,
     num_particles: int | None = None,
     budget: int = _BUDGET,
@@ -110,7 +111,8 @@ def log_z(
             is annealed once more on its hidden side, by heat bath with the observed units summed out.
         data: Rows of data, an array or a split: starts of one family of ladders, and what the base is fitted to.
         level: Probability with which the ends that have a kind hold together.
-        width: Wanted distance of the ends in nats; more particles are used up to the budget.
+        width: Wanted distance of the ends in nats, by default 0.3 where particles are annealed and 0.01 with
+            ``"pt-mbar"`` and ``"ti"``; more is computed up to the budget.
         num_levels: Number of levels, instead of a choice by pilots.
         num_particles: Particles in each direction, instead of a choice by pilots; rounded up to a multiple of 128.
         budget: The most transitions, pilots and ladders included.
@@ -157,10 +159,12 @@ def log_z(
         raise ArgumentError(f"method={method!r} starts at β = 0: base, num_levels and num_particles are not for it.")
     attempts = []
     if tempering or (method == "auto" and free and kernel is None and rows is None and _is_tempered(energy)):
-        attempts.append(_tempering(energy, side, kernel, width, budget, method == "ti", tell, keys[2]))
+        narrow = _TEMPERED_WIDTH if width is None else width
+        attempts.append(_tempering(energy, side, kernel, narrow, budget, method == "ti", tell, keys[2]))
     if not tempering:
         resample = None if method == "auto" else method == "smc"
         sizes = num_levels, num_particles, resample
+        width = _ANNEALED_WIDTH if width is None else width
         attempts.append(_annealing(energy, kernel, base, rows, width, sizes, budget, tell, keys[0]))
         if side is not None:
             attempts.append(_side_annealing(side, rows, width, sizes, budget, tell, keys[1]))
@@ -265,12 +269,12 @@ def _tempering(
 def _checked_options(
     energy: AbstractEnergy,
     level: float,
-    width: float,
+    width: float | None,
     budget: int,
     num_levels: int | None,
     num_particles: int | None,
 ) -> list[str]:
-    if not (0.0 < level < 1.0 and width > 0 and budget >= _LEAST_BUDGET):
+    if not (0.0 < level < 1.0 and (width is None or width > 0) and budget >= _LEAST_BUDGET):
         raise ArgumentError(
             f"log_z needs a level in (0, 1), a positive width and a budget of at least {_LEAST_BUDGET} transitions; "
             f"got level={level}, width={width}, budget={budget}."

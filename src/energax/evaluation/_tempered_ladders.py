@@ -17,7 +17,7 @@ from energax.energies import AbstractEnergy, Tempered
 from energax.estimators import LadderHistogram, histogram_of_counts, ladder_histogram, r_hat
 from energax.kernels import AbstractKernel, target
 from energax.paths import tempering
-from energax.sampling import SpinExchange, exchange_spins, replica_exchange, tune_ladder
+from energax.sampling import SpinExchange, SpinLadders, exchange_spins, replica_exchange, tune_ladder
 
 WORST_R_HAT = 1.1
 _TUNING_SWEEPS = 128
@@ -183,8 +183,14 @@ class PackedLadders(AbstractLadders):
         travelled = np.concatenate([[0.0], np.cumsum(lengths)])
         num_levels = max(4, math.ceil(travelled[-1] / _SPACING) + 1)
         self.betas = np.interp(np.linspace(0.0, travelled[-1], num_levels), travelled, betas)
-        self.last = None
-        self.spent = math.ceil(_PACKED_COST * _TUNING_SWEEPS * _PILOT_LEVELS * 32)
+        # Spins of the nearest level of the pilot, and as many sweeps again before the first one that counts.
+        nearest = np.abs(self.betas[:, None] - betas[None]).argmin(1)
+        start = SpinLadders(pilot.last.words[:, :, nearest], pilot.last.origin[nearest])
+        begun = exchange_spins(
+            energy, self.betas, start, key=jax.random.fold_in(pilot_key, 1), num_sweeps=_TUNING_SWEEPS
+        )
+        self.last = begun.last
+        self.spent = math.ceil(_PACKED_COST * _TUNING_SWEEPS * (_PILOT_LEVELS + num_levels) * 32)
 
     def cost(self, num_sweeps: int) -> int:
         return math.ceil(_PACKED_COST * num_sweeps * self.num_ladders * len(self.betas))

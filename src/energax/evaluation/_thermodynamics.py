@@ -147,8 +147,8 @@ def thermodynamics(
     """Log Z and its derivatives between β = 0 and `beta`, by replica exchange and MBAR.
 
     At β = 0 the law is uniform and log Z is known. Levels up to `beta` are placed by `tune_ladder`; independent ladders
-    of replicas then run in rounds, each half as long as all before it, until the error bar of log Z is small enough or
-    the budget is spent. The first quarter of the sweeps is left out. `ladder_histogram` makes functions of β of the
+    of replicas then run in rounds. How many sweeps the wanted error bar of log Z needs is decided by the first quarter
+    of them at the latest. The first quarter is left out of the answer. `ladder_histogram` makes functions of β of the
     energies at all levels. Periodic lattices of spins with bonds of one strength, ±J glasses among them, run with 32
     ladders in a word (`sampling.exchange_spins`) unless a kernel or a number of ladders is named.
 
@@ -199,24 +199,43 @@ def thermodynamics(
                 f"log Z needs an exact kernel; {type(chosen).__name__} leaves exp(−E) only roughly alone."
             )
         ladders = ReplicaLadders(energy, beta, chosen, num_ladders or _NUM_LADDERS, key=key)
-    length = _FIRST_SWEEPS
-    while True:
-        ladders.run(length)
-        if progress is not None:
-            progress(min(ladders.spent, budget - 1), budget)
-        # The next round is half as long as all before it, in whole pieces of 64 sweeps.
-        length = ladders.num_sweeps // 128 * 64
-        last = ladders.spent + ladders.cost(length) > budget
-        if ladders.num_sweeps < _LEAST_SWEEPS and not last:
-            continue
-        histogram, objections = ladders.histogram(), ladders.objections()
-        if last or (histogram.log_z(beta).stderr <= precision and not objections):
-            break
+    _run_rounds(ladders, beta, precision, budget, progress)
+    histogram, objections = ladders.histogram(), ladders.objections()
     if progress is not None:
         progress(budget, budget)
     found = {"num_energies": histogram.levels.size, "weakest_cut": histogram.weakest_cut}
     diagnostics = {**ladders.diagnostics(), **found}
     return Thermodynamics(histogram, space.log_volume, space.measure, diagnostics, tuple(objections))
+
+
+def _run_rounds(
+    ladders: AbstractLadders,
+    beta: float,
+    precision: float,
+    budget: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Rounds until as many sweeps are made as the wanted error bar needs, or the budget is spent.
+
+    How many that are is decided from less than a quarter of them: an error bar on which the end of a run hung would be
+    too small, for runs end where it happens to be small.
+    """
+    length, wanted = _FIRST_SWEEPS, math.inf
+    while True:
+        ladders.run(length)
+        if progress is not None:
+            progress(min(ladders.spent, budget - 1), budget)
+        done = ladders.num_sweeps
+        if done >= _LEAST_SWEEPS and 4 * done < wanted:
+            wanted = done * max(1.0, (ladders.histogram().log_z(beta).stderr / precision) ** 2)
+        if done >= wanted:
+            if not ladders.objections():
+                return
+            wanted = 2.0 * done
+        # Half as long as all before it, in whole pieces of 64 sweeps, but no longer than wanted.
+        length = max(64, int(min(done // 2, wanted - done)) // 64 * 64)
+        if ladders.spent + ladders.cost(length) > budget:
+            return
 
 
 def reach(level: float, num_groups: int = _NUM_LADDERS) -> float:

@@ -126,7 +126,7 @@ def free_energy(
     *,
     beta: float = 1.0,
     method: str = "auto",
-    width: float = 0.02,
+    width: float | None = None,
     budget: int = 8_000_000,
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
@@ -137,7 +137,7 @@ def free_energy(
         system: What `open_system` returns.
         beta: Inverse temperature, not 0.
         method: As in `evaluation.log_z`.
-        width: Wanted width of the interval, nats.
+        width: Wanted width of the interval, nats; by default that of `evaluation.log_z`.
         budget: The most transitions.
         seed: Seed of everything random.
         progress: Called with (stage, done, total).
