@@ -133,6 +133,7 @@ def test_methods_that_do_not_fit(options, message):
 
 
 @pytest.mark.slow
+@pytest.mark.ci
 def test_intervals_hold_at_their_level():
     """200 short runs of a lattice below its transition. Smallest defect seen: 95 % intervals that hold in 85 %."""
     energy, truth = Ising((4, 4)), ising_torus((4, 4), 0.5).log_z
