@@ -17,6 +17,7 @@ from energax.energies import (
     Ising,
     Marginal,
     Potts,
+    Shifted,
     Sum,
     Tempered,
 )
@@ -148,6 +149,7 @@ OTHERS = {
     "checkerboard": lambda: densities.planar("checkerboard"),
     "Tempered RBM": lambda: Tempered(rbm(), 0.6),
     "Marginal over the hidden units": lambda: Marginal(rbm(), keep="hidden"),
+    "Shifted": lambda: Shifted(ising(), 0.7),
     "Sum": lambda: Sum((ising(), Tempered(ising(), 0.4))),
     "Bernoulli to RBM": lambda: Interpolated(bernoulli(), rbm(), 0.3),
     "RBM to RBM": lambda: Interpolated(rbm(), rbm(2), 0.3),

@@ -16,10 +16,12 @@ from energax.energies import (
     Ising,
     Lifted,
     Marginal,
+    Shifted,
     Sum,
     Tempered,
     blocks,
     energy,
+    exact_draw,
     is_confined,
     latent,
     log_normalizer,
@@ -83,6 +85,17 @@ def test_the_path_between_is_the_geometric_mean():
         value, force = value_and_score(Interpolated(a, b, 0.25), x)
         assert float(value) == pytest.approx(0.75 * float(a(x)) + 0.25 * float(b(x)), abs=1e-14)
         np.testing.assert_allclose(force, 0.75 * score(a, x) + 0.25 * score(b, x), atol=1e-14)
+
+
+def test_a_shift_changes_log_z_alone(key):
+    with jax.enable_x64(True):
+        law = Gaussian(jnp.ones(2))
+        shifted, x = Shifted(law, 0.7), jnp.array([0.3, -0.7])
+        value, force = value_and_score(shifted, x)
+        assert float(value) == float(shifted(x)) == pytest.approx(float(law(x)) + 0.7, abs=1e-14)
+        np.testing.assert_array_equal(force, score(law, x))
+        assert float(log_normalizer(shifted)) == -0.7
+        np.testing.assert_array_equal(exact_draw(shifted, key=key), law.draw(key=key))
 
 
 def test_lifting_adds_a_uniform_law():

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from energax._errors import ArgumentError, ShapeError, Unreliable
 from energax.estimators import Estimate, bar, fep, jarzynski, log_z_from_work, thermodynamic_integration
@@ -59,6 +60,25 @@ def test_one_draw_that_carries_all_is_refused(estimator, rng):
     with pytest.raises(Unreliable, match=r"no overlap: one draw of 500 holds .* % .*intermediate") as caught:
         estimator(rng.normal(100.0, 20.0, 500))
     assert caught.value.estimate.value < 100.0
+
+
+@pytest.mark.parametrize("end", [0.8, 2.0])
+def test_fep_has_a_finite_error_bar_where_the_variance_is_finite(end):
+    """Wells 1 → k: the relative variance of a weight is k/√(2k − 1) − 1 if k > 1/2. On quantiles, not on draws."""
+    found = fep(0.5 * (end - 1.0) * quantiles(1_000_000) ** 2)
+    assert found.stderr**2 * 1_000_000 == pytest.approx(end / math.sqrt(2 * end - 1.0) - 1.0, rel=2e-3)
+    assert found.value == pytest.approx(0.5 * math.log(end), abs=1e-5)
+
+
+def test_fep_has_none_below_half_the_stiffness():
+    """Wells 1 → 0.3: the spread of the weights grows without bound with their number."""
+    spreads = [fep(0.5 * (0.3 - 1.0) * quantiles(n) ** 2).stderr ** 2 * n for n in (1_000, 100_000, 1_000_000)]
+    assert spreads[0] < spreads[1] / 4 < spreads[2] / 8
+
+
+def quantiles(num):
+    """Of the standard normal law."""
+    return norm.ppf((np.arange(num) + 0.5) / num)
 
 
 def test_cumulants_of_the_work(rng):

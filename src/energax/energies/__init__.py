@@ -41,6 +41,7 @@ from energax.energies._posterior import subsampled as subsampled
 from energax.energies._wrappers import FREE as FREE
 from energax.energies._wrappers import Interpolated as Interpolated
 from energax.energies._wrappers import Lifted as Lifted
+from energax.energies._wrappers import Shifted as Shifted
 from energax.energies._wrappers import Sum as Sum
 from energax.energies._wrappers import Tempered as Tempered
 from energax.energies.analytic._clusters import AbstractCluster as AbstractCluster
@@ -115,6 +116,7 @@ __all__ = [
     "Phi4",
     "Posterior",
     "Potts",
+    "Shifted",
     "Sum",
     "Tempered",
     "UniformLattice",

@@ -15,7 +15,7 @@ from energax._errors import ArgumentError
 from energax._typing import Configuration, Scalar
 from energax.energies._base import AbstractEnergy, as_parameter
 from energax.energies._capabilities import is_confined
-from energax.energies._wrappers import Sum, Tempered
+from energax.energies._wrappers import Shifted, Sum, Tempered
 from energax.spaces import AbstractSpace
 
 
@@ -98,6 +98,11 @@ def _(energy: Posterior, words: Int[Array, " batch"]) -> AbstractEnergy:
 @subsampled.register
 def _(energy: Tempered, words: Int[Array, " batch"]) -> AbstractEnergy:
     return Tempered(subsampled(energy.energy, words), energy.beta)
+
+
+@subsampled.register
+def _(energy: Shifted, words: Int[Array, " batch"]) -> AbstractEnergy:
+    return Shifted(subsampled(energy.energy, words), energy.offset)
 
 
 @subsampled.register

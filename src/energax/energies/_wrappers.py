@@ -61,6 +61,26 @@ class Tempered(AbstractEnergy):
         return _times(self.beta, self.energy(x))
 
 
+class Shifted(AbstractEnergy):
+    """E(x) + c: the same law, with log Z lower by c.
+
+    Args:
+        energy: E.
+        offset: c, a traced number.
+    """
+
+    energy: AbstractEnergy
+    offset: Scalar = eqx.field(converter=as_parameter)
+
+    @property
+    def space(self) -> AbstractSpace:
+        return self.energy.space
+
+    def __call__(self, x: Configuration) -> Scalar:
+        value = self.energy(x)
+        return value + self.offset.astype(value.dtype)
+
+
 class Sum(AbstractEnergy):
     """E_1(x) + ... + E_m(x): the product of experts exp(−ΣE_i)/Z.
 
@@ -207,7 +227,7 @@ def _require_same_space(a: AbstractEnergy, b: AbstractEnergy) -> None:
 
 def _terms(energy: AbstractEnergy) -> tuple[AbstractEnergy, ...]:
     """The energies of a linear combination."""
-    if isinstance(energy, Tempered):
+    if isinstance(energy, Tempered | Shifted):
         return (energy.energy,)
     if isinstance(energy, Interpolated):
         return (energy.start, energy.end)
@@ -315,7 +335,7 @@ def _same_blocks(a: tuple[Block, ...], b: tuple[Block, ...]) -> bool:
     return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
 
 
-for _combination in (Tempered, Sum, Interpolated):
+for _combination in (Tempered, Shifted, Sum, Interpolated):
     value_and_score.register(_combination, _combined_value_and_score)
     conditional_logits.register(_combination, _combined_logits)
     conditional_logits_at.register(_combination, _combined_logits_at)
@@ -326,6 +346,22 @@ for _combination in (Tempered, Sum, Interpolated):
     bonds.register(_combination, _combined_bonds)
     uniform_lattice.register(_combination, _combined_uniform_lattice)
     is_confined.register(_combination, _combined_is_confined)
+
+
+@value_and_score.register
+def _(energy: Shifted, x: Configuration) -> tuple[Scalar, Configuration]:
+    value, force = value_and_score(energy.energy, x)
+    return value + energy.offset.astype(value.dtype), force
+
+
+@log_normalizer.register
+def _(energy: Shifted) -> Scalar:
+    return log_normalizer(energy.energy) - energy.offset
+
+
+@exact_draw.register
+def _(energy: Shifted, *, key: PRNGKey) -> Configuration:
+    return exact_draw(energy.energy, key=key)
 
 
 @conditional_logits.register

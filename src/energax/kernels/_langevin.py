@@ -34,6 +34,15 @@ def langevin_proposal(state: LangevinState, step_size: Scalar, factor: Configura
     return NormalProposal(mean, jnp.sqrt(2 * step_size), factor)
 
 
+def langevin_log_ratio(
+    old: LangevinState, new: LangevinState, step_size: Scalar, factor: Configuration = None
+) -> Scalar:
+    """Log [exp(−E(y)) q(x | y)] − log [exp(−E(x)) q(y | x)] of a move from x to y in the covering space."""
+    forward = langevin_proposal(old, step_size, factor).log_prob(new.x)
+    backward = langevin_proposal(new, step_size, factor).log_prob(old.x)
+    return old.value - new.value + backward - forward
+
+
 class ULA(AbstractStepSizeKernel):
     """Samples approximately from exp(−E): x' = x − h P ∇E(x) + √(2h) L ξ, with P = L Lᵀ the identity by default.
 
@@ -86,6 +95,17 @@ class ULA(AbstractStepSizeKernel):
         usable = jnp.isfinite(new.value) & all_finite(new.score)
         return select(usable, new, state), StepInfo.unless_nan(usable)
 
+    def driven_step(
+        self, energy: AbstractEnergy, state: LangevinState, *, key: PRNGKey
+    ) -> tuple[LangevinState, Scalar]:
+        """A step under the energy that `state` was made with, judged at its end by another one, and the work it took.
+
+        W = −log [exp(−E'(y)) q'(x | y)] + log [exp(−E(x)) q(y | x)], with the law q of a step under E and q' of one
+        under `energy`, E': E exp(−W) = Z'/Z for x from exp(−E)/Z, if both energies are finite everywhere.
+        """
+        new = langevin_state(energy, self.proposal(state).draw(key=key))
+        return fold_state(energy, new), -langevin_log_ratio(state, new, self.step_size, self.preconditioner)
+
 
 class MALA(AbstractStepSizeKernel):
     """Leaves exp(−E) invariant: a Langevin step x − hP∇E(x) + √(2h) L ξ, accepted by Metropolis–Hastings.
@@ -135,8 +155,7 @@ class MALA(AbstractStepSizeKernel):
 
     def log_ratio(self, old: LangevinState, new: LangevinState) -> Scalar:
         """Log [exp(−E(y)) q(x | y)] − log [exp(−E(x)) q(y | x)] of a move from x to y in the covering space."""
-        forward, backward = self.proposal(old).log_prob(new.x), self.proposal(new).log_prob(old.x)
-        return old.value - new.value + backward - forward
+        return langevin_log_ratio(old, new, self.step_size, self.preconditioner)
 
     def step(self, energy: AbstractEnergy, state: LangevinState, *, key: PRNGKey) -> tuple[LangevinState, StepInfo]:
         draw_key, accept_key = jax.random.split(key)

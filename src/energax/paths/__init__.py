@@ -3,5 +3,6 @@
 from energax.paths._base import AbstractPath as AbstractPath
 from energax.paths._base import Geometric as Geometric
 from energax.paths._base import tempering as tempering
+from energax.paths._moving import Moving as Moving
 
-__all__ = ["AbstractPath", "Geometric", "tempering"]
+__all__ = ["AbstractPath", "Geometric", "Moving", "tempering"]

@@ -7,6 +7,8 @@ from energax.sampling._anneal import Work as Work
 from energax.sampling._anneal import anneal as anneal
 from energax.sampling._annealed_langevin import annealed_langevin as annealed_langevin
 from energax.sampling._cycle import tune_cycle as tune_cycle
+from energax.sampling._drive import Driven as Driven
+from energax.sampling._drive import drive as drive
 from energax.sampling._ladder import Ladder as Ladder
 from energax.sampling._ladder import tune_ladder as tune_ladder
 from energax.sampling._replica_exchange import replica_exchange as replica_exchange
@@ -29,6 +31,7 @@ from energax.sampling._warm_up import warm_up as warm_up
 __all__ = [
     "RESAMPLERS",
     "AbstractAccumulator",
+    "Driven",
     "Ladder",
     "Mean",
     "Minimum",
@@ -41,6 +44,7 @@ __all__ = [
     "Work",
     "anneal",
     "annealed_langevin",
+    "drive",
     "exchange_spins",
     "packable",
     "replica_exchange",
