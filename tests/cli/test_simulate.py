@@ -37,9 +37,21 @@ def test_ising_at_three_temperatures(capsys):
         if point["r_hat"] < 1.01:
             gap = point["energy_per_site"]["value"] - known["energy_per_site"]
             assert abs(gap) <= 4.9 * point["energy_per_site"]["stderr"]
+    for point in found["free_energy"]:
+        z = point["log_z"]
+        # Student's law with three degrees of freedom at a false alarm of 1e-6.
+        assert abs(z["value"] - z["exact"]) <= 130 * z["stderr"] < 130
+    assert len(found["free_energy"]) == 3
     assert json.loads(Path("there/simulation.json").read_text())["points"] == found["points"]
     page = Path("there/report.html").read_text()
-    for word in ("heat capacity", "exact", "Last configurations", "Ranks of the energies", "<span>2:4:3</span>"):
+    for word in (
+        "heat capacity",
+        "exact",
+        "Free energy",
+        "Last configurations",
+        "Ranks of the energies",
+        "<span>2:4:3</span>",
+    ):
         assert word in page
     assert main(command.split()) == 2
     assert "there exists already" in capsys.readouterr().err

@@ -89,7 +89,11 @@ def _show(output: Output, found: Simulation, where: dict[str, str]) -> None:
         return
     several = len(found.settings["sizes"]) > 1
     output.table(row for point in found.points for row in report.point_rows(point, several=several))
+    output.table(row for one in found.log_z for row in report.log_z_point_rows(one, several=several))
     output.table(row for ladder in found.ladders for row in report.ladder_rows(ladder))
+    for one in found.log_z:
+        if one.note:
+            output.say(f"note: {one.note}")
     for warning in found.warnings:
         output.say(f"warning: {warning}")
     output.out.print(f"report: {where['report']}", markup=False)

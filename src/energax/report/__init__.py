@@ -5,6 +5,7 @@ from energax.report._free_energy import FreeEnergyLike as FreeEnergyLike
 from energax.report._free_energy import free_energy_rows as free_energy_rows
 from energax.report._free_energy import write_free_energy as write_free_energy
 from energax.report._page import write as write
+from energax.report._simulated_log_z import log_z_point_rows as log_z_point_rows
 from energax.report._simulation import SimulationLike as SimulationLike
 from energax.report._simulation import ladder_rows as ladder_rows
 from energax.report._simulation import point_rows as point_rows
@@ -17,6 +18,7 @@ __all__ = [
     "SummaryLike",
     "free_energy_rows",
     "ladder_rows",
+    "log_z_point_rows",
     "point_rows",
     "tables",
     "write",

@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 
 from energax.report._blocks import Block, Card, Code, Figure, Figures, Key, Section, Table, Text
 from energax.report._page import render_page, save_page
+from energax.report._simulated_log_z import log_z_section
 from energax.report.figures import energy_trace, image_grid
 from energax.report.figures._svg import View, dots, drawing, frame, line, tag
 from energax.report.tables import Row, measured, number
@@ -40,6 +41,8 @@ class SimulationLike(Protocol):
     def ladders(self) -> list[dict[str, Any]]: ...
     @property
     def critical(self) -> dict[str, Any]: ...
+    @property
+    def log_z(self) -> Sequence[Any]: ...
     @property
     def pictures(self) -> list[np.ndarray] | None: ...
     @property
@@ -263,6 +266,10 @@ def _ladder(ladder: Mapping[str, Any], several: bool) -> Figure:
     return Figure(title, drawing(body, height=plot.height, label=label), "acceptance", note)
 
 
+def _log_z(simulation: SimulationLike) -> Section | None:
+    return log_z_section(simulation.log_z)
+
+
 def _pictures(simulation: SimulationLike) -> Section | None:
     if simulation.pictures is None or simulation.values is None or simulation.pictures[0].ndim != 2:
         return None
@@ -306,4 +313,4 @@ def _ranks(chain_energy: np.ndarray) -> Figure:
     return Figure("Ranks of the energies", drawing(body, height=plot.height, label=label), "relative to even", note)
 
 
-_SECTIONS = (_critical, _curves, _ladders, _pictures, _mixing)
+_SECTIONS = (_critical, _curves, _log_z, _ladders, _pictures, _mixing)

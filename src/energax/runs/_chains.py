@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Float, PyTree
 
 from energax._errors import NotTractable
 from energax._typing import Configuration, PRNGKey, Scalar
@@ -31,8 +31,8 @@ _TUNED_STEPS = 100
 _PIECE, _MOST_PIECES = 256, 32
 """Sweeps of a piece, at least, and how many pieces there are, at most: what an interrupt can lose."""
 
-_PROBES = 1000
-"""Number of the first piece of chains at temperatures that nobody asked for."""
+_PROBES, _BRIDGES = 1000, 2000
+"""Numbers of the first pieces of chains at temperatures that nobody asked for: at crossings, on the way to log Z."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -91,8 +91,7 @@ class Chamber:
     def __init__(self, plan: SimulationPlan, system: SimulatedModel, size: int | None, pieces: Pieces) -> None:
         self.plan, self.system, self.size, self.pieces = plan, system, size, pieces
         self.energy: AbstractEnergy = system.build(size)
-        named = entry("kernel", plan.kernel)
-        self.kernel: AbstractKernel = named.build(named.config())
+        self.kernel = _kernel(plan.kernel)
         tuned = isinstance(self.kernel, AbstractStepSizeKernel) and self.kernel.exact
         self.adapt = StepSizeAdaptation() if tuned else None
         self.num_warmup = max(plan.num_sweeps // 5, _TUNED_STEPS if tuned else 1)
@@ -129,14 +128,43 @@ class Chamber:
             k: Number of the probe; each has keys of its own.
             t: The temperature.
         """
-        near = int(np.argmin(np.abs(np.asarray(self.levels) - t)))
-        if self.plan.exchange:
-            x = jax.tree.map(lambda leaf: leaf[:, near], self._last(self._found(self._ladder_name)[-1]))
-        else:
-            x = self._last(self._found(lambda j: self._name(near, j))[-1])
-        index = _PROBES + k
+        index, (x, _) = _PROBES + k, self._near(t)
         self._at(index, t, self.kernel, x)
         return self._joined(self._found(lambda j: self._name(index, j)), t, None)
+
+    def bridge(self, k: int, t: float, num_sweeps: int) -> Float[np.ndarray, "chain draw"]:
+        """Energies at T = 1 of short chains at one more temperature, which begin as those of a probe do.
+
+        They move by the kernel for transitions, where the model has one, whatever was asked for: only their law counts.
+
+        Args:
+            k: Number of the bridge; each has keys of its own.
+            t: The temperature.
+            num_sweeps: Sweeps after warm-up.
+        """
+        x, near = self._near(t)
+        name = self.system.critical_kernel
+        kernel = self._tuned(self.kernel, near) if name is None else _kernel(name)
+        make = functools.partial(
+            self._sampled, _BRIDGES + k, 0, t, num_sweeps, kernel, x, num_warmup=self.bridge_warmup(num_sweeps)
+        )
+        piece = self.pieces.get(self._name(_BRIDGES + k, 0), make)
+        return piece["energy"].astype(np.float64) * t
+
+    def bridge_warmup(self, num_sweeps: int) -> int:
+        """Sweeps of warm-up of a bridge."""
+        return max(num_sweeps // 5, _TUNED_STEPS if self.adapt is not None else 1)
+
+    def _near(self, t: float) -> tuple[Configuration, Arrays]:
+        """Where the chains at the nearest level ended, and their first piece, which tells a step size."""
+        near = int(np.argmin(np.abs(np.asarray(self.levels) - t)))
+        if not self.plan.exchange:
+            pieces = self._found(lambda j: self._name(near, j))
+            return self._last(pieces[-1]), pieces[0]
+        begun = self.pieces.find(self._name(near, "start"))
+        assert begun is not None
+        last = self._last(self._found(self._ladder_name)[-1])
+        return jax.tree.map(lambda leaf: leaf[:, near], last), begun
 
     def _at(
         self, index: int, t: float, kernel: AbstractKernel, x: Configuration | None
@@ -166,14 +194,22 @@ class Chamber:
             ladder, origin = self._last(piece), piece["origin"]
 
     def _sampled(
-        self, i: int, j: int, t: float, length: int, kernel: AbstractKernel, x: Configuration | None
+        self,
+        i: int,
+        j: int,
+        t: float,
+        length: int,
+        kernel: AbstractKernel,
+        x: Configuration | None,
+        *,
+        num_warmup: int | None = None,
     ) -> Arrays:
         cold = Tempered(self.energy, jnp.asarray(1.0 / t, float))
-        first = j == 0
+        first, usual = j == 0, self.num_warmup if num_warmup is None else num_warmup
         run = sample(
             cold, kernel, x, key=self._key(i, j), num_steps=length,
-            num_chains=self.plan.num_chains if x is None else None, num_warmup=self.num_warmup if first else 0,
-            adapt=self.adapt if first else None, save=self.system.save,
+            num_chains=self.plan.num_chains if x is None else None, num_warmup=usual if first else 0,
+            adapt=self.adapt if first and isinstance(kernel, AbstractStepSizeKernel) else None, save=self.system.save,
         )  # fmt: skip
         if run.result == "interrupted":
             raise KeyboardInterrupt
@@ -277,6 +313,11 @@ class Chamber:
         if progress is not None:
             many = f"L = {self.size}, " if len(self.plan.sizes) > 1 else ""
             progress(many + stage, done, total)
+
+
+def _kernel(name: str) -> AbstractKernel:
+    named = entry("kernel", name)
+    return named.build(named.config())
 
 
 class _Temperatures(AbstractPath):

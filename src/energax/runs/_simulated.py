@@ -33,6 +33,7 @@ class SimulatedModel:
         save: Function of one configuration: series that observables use beside the energy.
         kernel: Name of the usual kernel.
         exact: (size, temperature) → exact values by observable, where they are known.
+        log_z: (size, temperature) → exact log Z, where it has a closed form.
         values: The smallest and the largest value of a picture; None where a picture says nothing.
         shown: Configuration → picture.
         start: (energy, number of chains, key) → starts; the initial law of the space where it is None.
@@ -62,6 +63,7 @@ class SimulatedModel:
     crosses: bool = False
     correction: float | None = None
     critical_kernel: str | None = None
+    log_z: Callable[[int, float], float] | None = None
 
 
 _POTTS = {2: 2.75, 3: 2.0}
@@ -71,6 +73,10 @@ _POTTS = {2: 2.75, 3: 2.0}
 def _torus(size: int, temperature: float) -> dict[str, float]:
     found = ising_torus((size, size), 1.0 / temperature)
     return {"energy_per_site": found.energy_per_site, "heat_capacity": found.heat_capacity_per_site}
+
+
+def _torus_log_z(size: int, temperature: float) -> float:
+    return ising_torus((size, size), 1.0 / temperature).log_z
 
 
 def potts(num_states: int) -> SimulatedModel:
@@ -83,12 +89,15 @@ def potts(num_states: int) -> SimulatedModel:
         found = _torus(size, 2.0 * temperature)
         return {"energy_per_site": 0.5 * found["energy_per_site"] - 1.0, "heat_capacity": found["heat_capacity"]}
 
+    def log_z(size: int, temperature: float) -> float:
+        return _torus_log_z(size, 2.0 * temperature) + size**2 / temperature
+
     return SimulatedModel(
         "Potts ferromagnet on a periodic square lattice, J = 1; --q values",
         lambda n: energies.Potts((n or 32,) * 2, num_states), 32, 2, MAGNET, PottsOrder(num_states), "swendsen-wang",
         torus if num_states == 2 else None, (0.0, num_states - 1.0),
         critical=1.0 / math.log1p(math.sqrt(num_states)), crosses=num_states <= 4, correction=_POTTS.get(num_states),
-        critical_kernel="swendsen-wang",
+        critical_kernel="swendsen-wang", log_z=log_z if num_states == 2 else None,
     )  # fmt: skip
 
 
@@ -110,6 +119,7 @@ SIMULATED: dict[str, SimulatedModel] = {
         "Ising ferromagnet on a periodic square lattice, J = 1",
         lambda n: energies.Ising(n or 32), 32, 2, MAGNET, magnetization, "block-gibbs", _torus, (-1.0, 1.0),
         critical=2.0 / math.log1p(math.sqrt(2.0)), crosses=True, correction=_POTTS[2], critical_kernel="swendsen-wang",
+        log_z=_torus_log_z,
     ),
     "potts": potts(3),
     "spin-glass": spin_glass(),

@@ -16,6 +16,7 @@ from energax.runs._crossings import critical_point
 from energax.runs._observables import as_row
 from energax.runs._pieces import Pieces
 from energax.runs._simulated import SimulatedModel
+from energax.runs._simulated_log_z import SimulatedLogZ, simulated_log_z
 from energax.runs._simulation_plan import SimulationPlan
 from energax.runs._summary import plain
 
@@ -36,6 +37,7 @@ class Simulation:
         curves: For each size exact values on a fine grid of temperatures, by observable and under ``temperature``.
         ladders: For each size what the swaps of temperatures did; empty without exchange.
         critical: The transition: ``exact``, ``crossings`` of Binder cumulants, and their limit ``extrapolated``.
+        log_z: For each size that ran to its end log Z at each temperature; the JSON has its points as ``free_energy``.
         pictures: The last configurations of the first chain of the largest size at each temperature, None where they
             are no pictures.
         values: The values between which pictures are drawn.
@@ -52,6 +54,7 @@ class Simulation:
     curves: list[dict[str, Any]]
     ladders: list[dict[str, Any]]
     critical: dict[str, Any]
+    log_z: list[SimulatedLogZ]
     pictures: list[np.ndarray] | None
     values: tuple[float, float] | None
     chain_energy: list[np.ndarray]
@@ -60,8 +63,12 @@ class Simulation:
 
     def to_json(self) -> dict[str, Any]:
         """The results without arrays; infinities and NaN become None."""
-        names = ("model", "result", "settings", "points", "exact", "ladders", "critical", "warnings")
-        return plain({name: getattr(self, name) for name in names})
+        names = ("model", "result", "settings", "points", "exact", "ladders", "critical")
+        told = {name: getattr(self, name) for name in names}
+        told["free_energy"] = [point for one in self.log_z for point in one.points]
+        return plain(
+            {**told, "free_energy_notes": [one.note for one in self.log_z if one.note], "warnings": self.warnings}
+        )
 
 
 def simulate(plan: SimulationPlan, *, directory: Path | None = None, progress: Progress | None = None) -> Simulation:
@@ -85,18 +92,21 @@ def simulate(plan: SimulationPlan, *, directory: Path | None = None, progress: P
     pieces = Pieces(None if directory is None else directory / "pieces")
     chambers = [Chamber(plan, system, size, pieces) for size in plan.sizes]
     found: dict[Chamber, dict[float, Chains]] = {}
+    log_z: list[SimulatedLogZ] = []
     critical, result = {"exact": system.critical, "crossings": [], "exponent": None, "extrapolated": None}, "successful"
     try:
         for chamber in chambers:
             chamber.run(progress)
         found = {chamber: chamber.chains() for chamber in chambers}
         critical = critical_point(found, system, progress)
+        for chamber, chains in found.items():
+            log_z.append(simulated_log_z(chamber, chains, progress))
     except KeyboardInterrupt:
         result = "interrupted"
         found = found or {chamber: chamber.chains() for chamber in chambers}
     if not any(found.values()):
         raise KeyboardInterrupt
-    return _collect(plan, system, found, critical, result)
+    return _collect(plan, system, found, critical, log_z, result)
 
 
 def _collect(
@@ -104,6 +114,7 @@ def _collect(
     system: SimulatedModel,
     found: dict[Chamber, dict[float, Chains]],
     critical: dict[str, Any],
+    log_z: list[SimulatedLogZ],
     result: str,
 ) -> Simulation:
     points, exact, traces, warnings = [], [], [], []
@@ -138,6 +149,7 @@ def _collect(
         curves,
         ladders,
         critical,
+        log_z,
         pictures,
         system.values,
         traces,
