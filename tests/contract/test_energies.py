@@ -156,6 +156,9 @@ OTHERS = {
     "Clamped Ising": lambda: Clamped(ising(), np.arange(12).reshape(3, 4) % 3 == 0, jnp.ones((3, 4), jnp.int8)),
     "Clamped RBM": lambda: Clamped(rbm(), np.arange(4) == 1, jnp.ones(4, jnp.int8)),
     "Equinox module": lambda: energies.energy(eqx.nn.MLP(2, "scalar", 8, 1, key=KEY), space=Box(2)),
+    "Multicanonical": lambda: energies.Multicanonical(
+        ising(), energies.EnergyBins(-9.03, 1.3, 12), jnp.asarray(np.sin(np.arange(12.0)), float)
+    ),
     "joint with a label": joint,
     "given the label": lambda: Conditional(joint(), "label").given(jnp.asarray(2, jnp.int8)),
 }
@@ -179,6 +182,10 @@ def test_contract(name, key):
 def test_contract_without_wrappers(name, key):
     model = OTHERS[name]()
     unused = ("['values']", ".values") if isinstance(model, Clamped) else ()
+    if isinstance(model, energies.Multicanonical):
+        # A step function of the energy has no slope.
+        inside = (".energy.couplings.coupling", ".energy.couplings.strengths", ".energy.field")
+        unused = (*inside, ".bins.low", ".bins.width")
     clauses = QUICK if name == "ConvNet, colours" else None
     checked = check_energy(model, wrappers=False, unused=unused, tables=name in TABLES, clauses=clauses, key=key)
     assert ("uniform_lattice" in checked) == ("one field" in name)

@@ -132,12 +132,60 @@ def test_methods_that_do_not_fit(options, message):
         log_z(Ising(3), **options, key=KEY)
 
 
+@pytest.mark.parametrize("method", ["multicanonical", "wang-landau"])
+def test_flat_histograms_against_enumeration(method, key):
+    """The deep end of the bins, all of which are used; between the ends; near β = 0, where one bin holds it all."""
+    energy = Ising((4, 4))
+    found = thermodynamics(energy, 0.6, method=method, budget=1_500_000, key=key)
+    assert found.warnings == ()
+    for at in (0.6, 0.3, 0.05):
+        values = found.log_z(at), found.energy(at), found.heat_capacity(at), found.entropy(at)
+        for estimate, exact in zip(values, enumerated(energy, at), strict=True):
+            assert estimate.method == method
+            assert estimate.stderr > 0
+            within(estimate, exact)
+    assert found.diagnostics["num_round_trips"] > 64
+    assert found.log_z(0.0).value == pytest.approx(16 * math.log(2.0))
+
+
+def test_a_flat_histogram_of_a_continuous_spectrum(key):
+    """The hidden side of a machine, whose energies are real numbers, upside down."""
+    machine = RBM(9, 4, scale=2.0, key=key)
+    found = log_z(Tempered(machine, -1.0), method="multicanonical", budget=4 * 1_500_000, key=key)
+    assert found.diagnostics["side"] == "hidden"
+    assert found.method == "multicanonical"
+    assert found.interval.upper_kind == found.interval.lower_kind == "assumes-equilibrium"
+    assert abs(found.value - exact_log_z(Tempered(machine, -1.0))) <= reach(1.0 - FALSE_ALARM) * found.stderr
+
+
+def test_walkers_that_do_not_get_around_have_no_ends(key):
+    found = thermodynamics(Ising((4, 4)), 0.6, method="wang-landau", budget=200_000, key=key)
+    assert any("not been flat" in text for text in found.warnings)
+    assert (found.interval().lower_kind, found.interval().upper_kind) == ("none", "none")
+
+
+@pytest.mark.parametrize(
+    ("energy", "options", "message"),
+    [
+        (XY((3,)), {}, "single discrete sites"),
+        (Ising(3), {"kernel": BlockGibbs()}, "a heat bath and groups of its own"),
+        (Ising(3), {"num_ladders": 8}, "a heat bath and groups of its own"),
+        (Ising(3), {"method": "wang-landauer"}, "Did you mean 'wang-landau'"),
+    ],
+)
+def test_flat_histograms_that_are_refused(energy, options, message):
+    with pytest.raises(ArgumentError, match=message):
+        thermodynamics(energy, **{"method": "multicanonical", **options}, key=KEY)
+
+
 @pytest.mark.slow
 @pytest.mark.ci
-def test_intervals_hold_at_their_level():
+@pytest.mark.parametrize("method", ["pt-mbar", "multicanonical"])
+def test_intervals_hold_at_their_level(method):
     """200 short runs of a lattice below its transition. Smallest defect seen: 95 % intervals that hold in 85 %."""
     energy, truth = Ising((4, 4)), ising_torus((4, 4), 0.5).log_z
-    runs = [thermodynamics(energy, 0.5, budget=60_000, precision=1e-9, key=jax.random.key(k)) for k in range(200)]
+    options = {"method": method, "budget": 60_000 if method == "pt-mbar" else 1_200_000, "precision": 1e-9}
+    runs = [thermodynamics(energy, 0.5, **options, key=jax.random.key(k)) for k in range(200)]
     good = [run for run in runs if not run.warnings]
     assert len(good) >= 180
     for level in (0.5, 0.9, 0.95):

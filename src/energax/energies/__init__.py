@@ -31,6 +31,10 @@ from energax.energies._capabilities import value_and_score as value_and_score
 from energax.energies._files import read_energy as read_energy
 from energax.energies._marginal import Marginal as Marginal
 from energax.energies._marginal import marginal as marginal
+from energax.energies._multicanonical import EnergyBins as EnergyBins
+from energax.energies._multicanonical import Multicanonical as Multicanonical
+from energax.energies._multicanonical import energies_of_values as energies_of_values
+from energax.energies._multicanonical import flat_energy as flat_energy
 from energax.energies._parts import Batched as Batched
 from energax.energies._parts import Clamped as Clamped
 from energax.energies._parts import Conditional as Conditional
@@ -95,6 +99,7 @@ __all__ = [
     "DenseCouplings",
     "DoubleWell",
     "DoubleWellCluster",
+    "EnergyBins",
     "FactorGraph",
     "FunctionEnergy",
     "GaussianRBM",
@@ -111,6 +116,7 @@ __all__ = [
     "Marginal",
     "ModuleEnergy",
     "MuellerBrown",
+    "Multicanonical",
     "Normals",
     "PatternCouplings",
     "Phi4",

@@ -11,6 +11,7 @@ from energax.estimators._crooks import crooks_ratio as crooks_ratio
 from energax.estimators._estimate import Estimate as Estimate
 from energax.estimators._estimate import Interval as Interval
 from energax.estimators._estimate import IntervalKind as IntervalKind
+from energax.estimators._flat_histogram import weighted_histogram as weighted_histogram
 from energax.estimators._free_energy import fep as fep
 from energax.estimators._free_energy import jarzynski as jarzynski
 from energax.estimators._integration import thermodynamic_integration as thermodynamic_integration
@@ -84,4 +85,5 @@ __all__ = [
     "thermodynamic_integration",
     "upper_bound",
     "wasserstein",
+    "weighted_histogram",
 ]

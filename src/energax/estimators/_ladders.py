@@ -28,13 +28,16 @@ class LadderHistogram:
         log_states: Logarithm of the estimated number of states at each of them, up to a common constant: with it
             Σ_m exp(log_states_m − β E_m) is Z(β) / Z(betas[0]). Row 0 comes from all ladders, row r without the r-th
             group of them, shape (1 + R, M).
-        weakest_cut: The fewest draws, in effect, that two halves of the levels share.
+        weakest_cut: The fewest draws, in effect, that two halves of the levels share; infinite where all draws come
+            from one law.
+        method: What the draws come from.
     """
 
     betas: Floats
     levels: Floats
     log_states: Floats
     weakest_cut: float
+    method: str = "pt-mbar"
 
     def log_z(self, beta: float) -> Estimate:
         """Estimate of log Z(β) − log Z(betas[0]) in nats."""
@@ -82,9 +85,9 @@ class LadderHistogram:
         diagnostics = {"num_groups": len(others), "weakest_cut": self.weakest_cut, "quantity": name}
         if not np.isfinite(rows).all():
             why = ("infinite: E is infinite somewhere, which β = 0 allows.",)
-            return Estimate(rows[0], math.nan, len(others), "pt-mbar", diagnostics, why)
+            return Estimate(rows[0], math.nan, len(others), self.method, diagnostics, why)
         stderr = math.sqrt((len(others) - 1) * float(np.mean((others - others.mean()) ** 2)))
-        return Estimate(rows[0], stderr, len(others), "pt-mbar", diagnostics)
+        return Estimate(rows[0], stderr, len(others), self.method, diagnostics)
 
     def __repr__(self) -> str:
         last = float(self.betas[-1])

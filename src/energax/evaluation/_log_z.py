@@ -23,12 +23,12 @@ from energax.evaluation._progress import Transitions
 from energax.evaluation._result import LogZ
 from energax.evaluation._rows import some_rows
 from energax.evaluation._side import hidden_rows, hidden_side
-from energax.evaluation._thermodynamics import reach, thermodynamics
+from energax.evaluation._thermodynamics import FLAT_METHODS, reach, thermodynamics
 from energax.kernels import AbstractKernel, HeatBath, target
 from energax.random import choose
 from energax.spaces import AbstractDiscreteSpace, Torus
 
-METHODS = ("auto", "ais", "smc", "pt-mbar", "ti", "exact")
+METHODS = ("auto", "ais", "smc", "pt-mbar", "ti", *FLAT_METHODS, "exact")
 _MAX_ROWS = 10_000
 _BUDGET = 8_000_000
 _LEAST_BUDGET = 20_000
@@ -65,7 +65,8 @@ def log_z(
 
     ``"ais"`` and ``"smc"``: annealing, as follows, with independent or with resampled particles (``"auto"`` decides by
     a pilot). ``"pt-mbar"``: see `thermodynamics`; both ends *assume equilibrium*. ``"ti"``: the same draws,
-    integrated, −∫ ⟨E⟩ dβ. ``"exact"``: no sampling, where that is cheap.
+    integrated, −∫ ⟨E⟩ dβ. ``"wang-landau"`` and ``"multicanonical"``, for discrete energies: flat histograms, see
+    `thermodynamics`. ``"exact"``: no sampling, where that is cheap.
 
     **Lower end, certified.** Annealed importance sampling from a normalised base law gives independent weights with
     E w = Z, however badly the chains mix. With probability 1 − δ the bound of `mean_lower_bound` lies below log Z;
@@ -116,7 +117,8 @@ def log_z(
         num_levels: Number of levels, instead of a choice by pilots.
         num_particles: Particles in each direction, instead of a choice by pilots; rounded up to a multiple of 128.
         budget: The most transitions, pilots and ladders included.
-        method: ``"auto"``, ``"ais"``, ``"smc"``, ``"pt-mbar"``, ``"ti"`` or ``"exact"``.
+        method: ``"auto"``, ``"ais"``, ``"smc"``, ``"pt-mbar"``, ``"ti"``, ``"wang-landau"``, ``"multicanonical"``
+            or ``"exact"``.
         exact: Also compute log Z exactly where that is cheap, beside the interval, which never uses it.
         generator: As in `sample`.
         progress: Called with (done, expected) transitions now and then.
@@ -154,13 +156,13 @@ def log_z(
     rows = None if data is None else some_rows(data, space, most=_MAX_ROWS, name="data")
     free = base is None and num_levels is None and num_particles is None
     side = hidden_side(energy) if free and kernel is None else None
-    tempering = method in ("pt-mbar", "ti")
+    tempering = method in ("pt-mbar", "ti", *FLAT_METHODS)
     if tempering and not free:
         raise ArgumentError(f"method={method!r} starts at β = 0: base, num_levels and num_particles are not for it.")
     attempts = []
     if tempering or (method == "auto" and free and kernel is None and rows is None and _is_tempered(energy)):
         narrow = _TEMPERED_WIDTH if width is None else width
-        attempts.append(_tempering(energy, side, kernel, narrow, budget, method == "ti", tell, keys[2]))
+        attempts.append(_tempering(energy, side, kernel, narrow, budget, method, tell, keys[2]))
     if not tempering:
         resample = None if method == "auto" else method == "smc"
         sizes = num_levels, num_particles, resample
@@ -236,7 +238,7 @@ def _tempering(
     kernel: AbstractKernel | None,
     width: float,
     budget: int,
-    integrate: bool,
+    method: str,
     tell: Transitions,
     key: PRNGKey,
 ) -> Attempt:
@@ -248,19 +250,20 @@ def _tempering(
         done = tell.done
         found = thermodynamics(
             side if hidden and side is not None else energy,
+            method=method if method in FLAT_METHODS else "pt-mbar",
             kernel=kernel,
             precision=0.5 * width / reach(level),
             budget=budget // tell.unit,
             progress=lambda now, _: tell(max(0, done // tell.unit + now - tell.done // tell.unit)),
             key=key,
         )
-        value = found.integrated() if integrate else found.log_z()
+        value = found.integrated() if method == "ti" else found.log_z()
         stderr = math.nan if found.warnings else value.stderr
         interval = found.interval(level)
         if not found.warnings:
             interval = interval.shifted(value.value - found.log_z().value)
         diagnostics = {**found.diagnostics, "estimator": value.method} | ({"side": "hidden"} if hidden else {})
-        name = "ti" if integrate else "pt-mbar"
+        name = "pt-mbar" if method == "auto" else method
         return LogZ(value.value, stderr, interval, None, found.measure, diagnostics, value.warnings, name, found)
 
     return attempt

@@ -22,9 +22,10 @@ class LogZ:
         measure: Reference measure of the observed space that Z refers to.
         diagnostics: Numbers by name.
         warnings: Sentences, each with what is wrong and what would help.
-        method: What gave the value and the ends: ``"ais"``, ``"smc"``, ``"pt-mbar"``, ``"ti"`` or ``"exact"``.
-        thermodynamics: Functions of β on the way there, with ``"pt-mbar"`` and ``"ti"``; its β is a share of the
-            energy's own.
+        method: What gave the value and the ends: ``"ais"``, ``"smc"``, ``"pt-mbar"``, ``"ti"``,
+            ``"wang-landau"``, ``"multicanonical"`` or ``"exact"``.
+        thermodynamics: Functions of β on the way there, except with ``"ais"``, ``"smc"`` and ``"exact"``; its β is a
+            share of the energy's own.
     """
 
     value: float

@@ -12,17 +12,19 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
-from energax._errors import ArgumentError, NotTractable
+from energax._errors import ArgumentError, NotTractable, nearest
 from energax._typing import PRNGKey
 from energax.energies import AbstractEnergy, latent, observed_space
 from energax.estimators import Estimate, Interval, LadderHistogram, thermodynamic_integration
 from energax.evaluation._default_kernel import default_kernel
+from energax.evaluation._flat_ladders import FlatLadders
 from energax.evaluation._tempered_ladders import AbstractLadders, PackedLadders, ReplicaLadders
 from energax.kernels import AbstractKernel
 from energax.random import choose
 from energax.sampling import packable
 
 BUDGET = 8_000_000
+FLAT_METHODS = ("wang-landau", "multicanonical")
 _NUM_LADDERS = 16
 _FIRST_SWEEPS, _LEAST_SWEEPS = 128, 512
 _INTEGRATED = 65
@@ -136,6 +138,7 @@ def thermodynamics(
     energy: AbstractEnergy,
     beta: float = 1.0,
     *,
+    method: str = "pt-mbar",
     kernel: AbstractKernel | None = None,
     precision: float = 0.02,
     budget: int = BUDGET,
@@ -144,7 +147,7 @@ def thermodynamics(
     progress: Callable[[int, int], None] | None = None,
     key: PRNGKey,
 ) -> Thermodynamics:
-    """Log Z and its derivatives between β = 0 and `beta`, by replica exchange and MBAR.
+    """Log Z and its derivatives between β = 0 and `beta`, by replica exchange and MBAR, or by flat histograms.
 
     At β = 0 the law is uniform and log Z is known. Levels up to `beta` are placed by `tune_ladder`; independent ladders
     of replicas then run in rounds. How many sweeps the wanted error bar of log Z needs is decided by the first quarter
@@ -152,16 +155,24 @@ def thermodynamics(
     energies at all levels. Periodic lattices of spins with bonds of one strength, ±J glasses among them, run with 32
     ladders in a word (`sampling.exchange_spins`) unless a kernel or a number of ladders is named.
 
+    ``"multicanonical"`` and ``"wang-landau"``, for discrete energies, run 16 groups of 16 walkers between the energies
+    of β = 0 and the deepest ones instead (`sampling.wang_landau`): the first holds the weights that it has learnt, so
+    that its draws are those of an exact chain, the second learns all the time and has the spread of its repeats for
+    an error bar. Signs against them are fewer than four journeys for each group from energies as at β = 0 to energies
+    as at `beta`, or back; R-hat of the energy above 1.1; a Wang–Landau histogram that does not become flat.
+
     What speaks against equilibrium takes the ends of the interval away and is said: fewer configurations that
     travelled from β = 0 to `beta` than there are ladders; R-hat above 1.1 of the energy at one of eight levels.
 
     Exactness: consistent as the budget grows. Error bars assume equilibrium.
-    Cost: at most about `budget` transitions, of which a packed one counts as a fifth.
+    Cost: at most about `budget` transitions, of which a packed one counts as a fifth, and a sweep under a flat
+    histogram as four.
 
     Args:
         energy: Energy without hidden units over a space with a uniform law: discrete, a box, a torus.
         beta: The other end, not 0; negative ones turn the energy around.
-        kernel: An exact kernel; block Gibbs, heat bath or HMC by default, whichever fits.
+        method: ``"pt-mbar"``, ``"multicanonical"`` or ``"wang-landau"``.
+        kernel: An exact kernel; block Gibbs, heat bath or HMC by default, whichever fits. For ``"pt-mbar"`` only.
         precision: Wanted error bar of log Z at `beta`, nats.
         budget: The most transitions, tuning included.
         num_ladders: Independent ladders, at least 4; 16 by default, 32 where they are packed.
@@ -186,12 +197,18 @@ def thermodynamics(
         >>> bool(abs(found.log_z().value - 6.669745) < 5 * found.log_z().stderr + 1e-3)
         True
 
-    References: [syed2022], [shirts2008].
+    References: [syed2022], [shirts2008], [wang2001], [berg1992].
     """
     _check(energy, beta, precision, budget, num_ladders)
     space, key = observed_space(energy), choose(key, generator)
-    if kernel is None and num_ladders is None and packable(energy):
-        ladders: AbstractLadders = PackedLadders(energy, beta, key=key)
+    if method in FLAT_METHODS:
+        if kernel is not None or num_ladders is not None:
+            raise ArgumentError(f"method={method!r} has a heat bath and groups of its own: leave them out.")
+        ladders: AbstractLadders = FlatLadders(energy, beta, method, budget, key=key)
+    elif method != "pt-mbar":
+        raise ArgumentError(f"Unknown method {method!r}. {nearest(method, ('pt-mbar', *FLAT_METHODS))}")
+    elif kernel is None and num_ladders is None and packable(energy):
+        ladders = PackedLadders(energy, beta, key=key)
     else:
         chosen = default_kernel(energy) if kernel is None else kernel
         if not chosen.exact:

@@ -20,6 +20,7 @@ from energax.kernels._discrete_langevin import DMALA as DMALA
 from energax.kernels._discrete_langevin import DULA as DULA
 from energax.kernels._gibbs_with_gradients import GibbsWithGradients as GibbsWithGradients
 from energax.kernels._heat_bath import HeatBath as HeatBath
+from energax.kernels._heat_bath import SiteProposal as SiteProposal
 from energax.kernels._hmc import HMC as HMC
 from energax.kernels._independence import IndependenceMetropolis as IndependenceMetropolis
 from energax.kernels._langevin import MALA as MALA
@@ -56,6 +57,7 @@ __all__ = [
     "OnPart",
     "RandomWalk",
     "Repeat",
+    "SiteProposal",
     "StepInfo",
     "SwendsenWang",
     "UnderdampedLangevin",

@@ -9,6 +9,7 @@ from energax.sampling._annealed_langevin import annealed_langevin as annealed_la
 from energax.sampling._cycle import tune_cycle as tune_cycle
 from energax.sampling._drive import Driven as Driven
 from energax.sampling._drive import drive as drive
+from energax.sampling._energy_bins import energy_bins as energy_bins
 from energax.sampling._ladder import Ladder as Ladder
 from energax.sampling._ladder import tune_ladder as tune_ladder
 from energax.sampling._replica_exchange import replica_exchange as replica_exchange
@@ -25,6 +26,10 @@ from energax.sampling._spin_exchange import exchange_spins as exchange_spins
 from energax.sampling._spin_exchange import packable as packable
 from energax.sampling._starts import starts as starts
 from energax.sampling._steps import run_steps as run_steps
+from energax.sampling._wang_landau import FlatSamples as FlatSamples
+from energax.sampling._wang_landau import WangLandau as WangLandau
+from energax.sampling._wang_landau import multicanonical as multicanonical
+from energax.sampling._wang_landau import wang_landau as wang_landau
 from energax.sampling._warm_up import WarmUp as WarmUp
 from energax.sampling._warm_up import warm_up as warm_up
 
@@ -32,6 +37,7 @@ __all__ = [
     "RESAMPLERS",
     "AbstractAccumulator",
     "Driven",
+    "FlatSamples",
     "Ladder",
     "Mean",
     "Minimum",
@@ -40,12 +46,15 @@ __all__ = [
     "SpinExchange",
     "SpinLadders",
     "StepSizeAdaptation",
+    "WangLandau",
     "WarmUp",
     "Work",
     "anneal",
     "annealed_langevin",
     "drive",
+    "energy_bins",
     "exchange_spins",
+    "multicanonical",
     "packable",
     "replica_exchange",
     "run_steps",
@@ -55,5 +64,6 @@ __all__ = [
     "starts",
     "tune_cycle",
     "tune_ladder",
+    "wang_landau",
     "warm_up",
 ]

@@ -132,7 +132,7 @@ def simulated_annealing(
     key = choose(key, generator)
     start_key, chain_key = jax.random.split(key)
     x = starts(observed_space(energy), x0, num_chains or (16 if x0 is None else None), key=start_key)
-    levels = _default_betas(marginal(energy), x, num_levels) if betas is None else np.asarray(betas, np.float64)
+    levels = default_betas(marginal(energy), x, num_levels) if betas is None else np.asarray(betas, np.float64)
     if levels.ndim != 1 or levels.size < 1 or not np.isfinite(levels).all() or levels.min() < 0:
         raise ArgumentError(f"`betas` must be a list of inverse temperatures of at least 0, got {levels!r}.")
     keys = jax.random.split(chain_key, jax.tree.leaves(x)[0].shape[0])
@@ -156,7 +156,7 @@ def simulated_annealing(
     return Minimum(best, np.asarray(values, np.float64), levels[:done], traces[0], traces[1], result, settings)
 
 
-def _default_betas(energy: AbstractEnergy, x: Configuration, num_levels: int) -> np.ndarray:
+def default_betas(energy: AbstractEnergy, x: Configuration, num_levels: int) -> np.ndarray:
     if not isinstance(energy.space, AbstractDiscreteSpace):
         raise ArgumentError(
             f"On {energy.space} the energy alone does not say how hot to begin: give `betas`, for instance "
