@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from energax._errors import ArgumentError, Unreliable
-from energax.estimators import Estimate, bar, crooks, crooks_ratio
+from energax.estimators import Estimate, bar, crooks, crooks_ratio, dissipated_work
 
 DELTA_F = -0.8
 
@@ -89,3 +89,59 @@ def test_no_overlap_is_refused(rng):
         crooks_ratio([0.0, 1.0, 2.0], [0.0, -1.0, -2.0])
     with pytest.raises(ArgumentError, match="infinite"):
         crooks([0.0, np.inf], [0.0, 1.0])
+
+
+def check_dissipation(estimator, rng, check, num=600):
+    """Half the variance both ways for Gaussian work; 1 − ½ log 3 and ½ log 3 − 1/3 for the switch, one way each.
+
+    Smallest defect seen: an error bar wrong by 20 %.
+    """
+    gaussians = [estimator(*gaussian(rng, 500, 300, 2.0)) for _ in range(num)]
+    switches = [estimator(*switched(rng, 400, 400)) for _ in range(num)]
+    half = 0.5 * math.log(3.0)
+    for found, exact in ((gaussians, (1.0, 1.0)), (switches, (1.0 - half, half - 1.0 / 3.0))):
+        for direction in (0, 1):
+            check.calibrated([pair[direction] for pair in found], exact[direction])
+
+
+def test_dissipated_work_is_calibrated(rng, check):
+    check_dissipation(dissipated_work, rng, check)
+
+
+def independent_errors(forward, reverse):
+    """As if ΔF and the mean works were independent."""
+    both = bar(forward, reverse)
+    found = []
+    for work, pair in zip((forward, reverse), dissipated_work(forward, reverse), strict=True):
+        stderr = math.hypot(both.stderr, work.std() / math.sqrt(work.size))
+        found.append(Estimate(pair.value, stderr, 1, "mutant"))
+    return found
+
+
+DISSIPATION_MUTANTS = {
+    "independent error bars": independent_errors,
+    "directions exchanged": lambda f, r: dissipated_work(f, r)[::-1],
+    "sign of the reverse work": lambda f, r: dissipated_work(f, -r),
+}
+
+
+@pytest.mark.parametrize("mutant", DISSIPATION_MUTANTS.values(), ids=DISSIPATION_MUTANTS.keys())
+def test_mutants_of_dissipation_are_caught(mutant, rng, check):
+    with pytest.raises((AssertionError, Unreliable)):
+        check_dissipation(mutant, rng, check, 300)
+
+
+def test_dissipation_shifts_and_warns(rng):
+    forward, reverse = gaussian(rng, 300, 200, 1.0)
+    there, back = dissipated_work(forward, reverse)
+    far, _ = dissipated_work(forward + 5e3, reverse - 5e3)
+    assert far.value == pytest.approx(there.value, abs=1e-7)
+    assert far.stderr == pytest.approx(there.stderr, rel=1e-6)
+    assert back.value == pytest.approx(reverse.mean() + bar(forward, reverse).value)
+    assert there.diagnostics["free_energy"] == bar(forward, reverse).value
+    assert dissipated_work(forward, reverse, tau_forward=4.0, tau_reverse=4.0)[0].stderr == pytest.approx(
+        2.0 * there.stderr
+    )
+    # Works of which the likely ones were left out: less work than free energy.
+    wrong, _ = dissipated_work(rng.normal(-0.5, 1.0, 400), rng.normal(0.0, 1.0, 400))
+    assert "second_law" in wrong.warnings[-1]

@@ -59,7 +59,10 @@ def test_the_exact_method_and_annealing(capsys):
     exact = ask(capsys, "ising --size 3 --beta 0.3 --method exact")
     assert exact["log_z"]["lower"] == exact["log_z"]["upper"] == pytest.approx(ising_torus((3, 3), 0.3).log_z)
     assert exact["log_z"]["lower_kind"] == "exact"
-    annealed = ask(capsys, "double-well --method ais --budget 50000")
+    annealed = ask(capsys, "double-well --method ais --budget 50000 --out annealed")
+    page = Path("annealed/report.html").read_text()
+    for word in ("Work of annealing in both directions", "dissipated work", "Crooks"):
+        assert word in page
     assert annealed["log_z"]["lower_kind"] == "certified"
     assert annealed["log_z"]["lower"] <= annealed["log_z"]["exact"]
 

@@ -8,6 +8,7 @@ from energax.estimators._bar import bar as bar
 from energax.estimators._crooks import CrooksRatio as CrooksRatio
 from energax.estimators._crooks import crooks as crooks
 from energax.estimators._crooks import crooks_ratio as crooks_ratio
+from energax.estimators._dissipation import dissipated_work as dissipated_work
 from energax.estimators._estimate import Estimate as Estimate
 from energax.estimators._estimate import Interval as Interval
 from energax.estimators._estimate import IntervalKind as IntervalKind
@@ -59,6 +60,7 @@ __all__ = [
     "chain_mean",
     "crooks",
     "crooks_ratio",
+    "dissipated_work",
     "energy_distance",
     "ess",
     "ess_from_log_weights",

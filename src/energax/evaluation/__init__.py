@@ -15,6 +15,7 @@ from energax.evaluation._plane import mode_masses as mode_masses
 from energax.evaluation._quality import SampleQuality as SampleQuality
 from energax.evaluation._quality import sample_quality as sample_quality
 from energax.evaluation._result import LogZ as LogZ
+from energax.evaluation._result import Works as Works
 from energax.evaluation._thermodynamics import Thermodynamics as Thermodynamics
 from energax.evaluation._thermodynamics import thermodynamics as thermodynamics
 
@@ -27,6 +28,7 @@ __all__ = [
     "ModeMasses",
     "SampleQuality",
     "Thermodynamics",
+    "Works",
     "baselines",
     "fit_base",
     "kl_on_grid",

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import jax
+import numpy as np
 
 from energax._errors import Unreliable
 from energax._typing import PRNGKey
@@ -18,7 +19,7 @@ from energax.evaluation._equilibrium import visited_log_mass
 from energax.evaluation._path import Prepared, prepare
 from energax.evaluation._plan import Plan, make_plan
 from energax.evaluation._progress import Transitions
-from energax.evaluation._result import LogZ
+from energax.evaluation._result import LogZ, Works
 from energax.evaluation._reverse import Reverse, run_reverse
 from energax.kernels import AbstractKernel
 
@@ -144,7 +145,16 @@ def assemble(
     interval = Interval(min(lower, value.value), max(upper, value.value), "certified", kind, level)
     measure = prepared.path.start.space.measure
     method = "ais" if plan.group_size == 1 else "smc"
-    return LogZ(value.value, stderr, interval, None, measure, diagnostics, tuple(warnings), method)
+    works = _works(forward, reverse.weights, back)
+    return LogZ(value.value, stderr, interval, None, measure, diagnostics, tuple(warnings), method, works=works)
+
+
+def _works(forward: Weights, reverse: Weights, back: Estimate) -> Works | None:
+    """The works of independent particles, which obey Crooks' theorem."""
+    works = -forward.log_weights, -reverse.log_weights
+    if forward.resampled or reverse.resampled or not all(np.isfinite(w).all() for w in works):
+        return None
+    return Works(*works, _inflation(reverse, back))
 
 
 def _contradictions(prepared: Prepared, reverse: Reverse, lower: float, upper: float) -> list[str]:

@@ -5,8 +5,26 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 from energax.estimators import Estimate, Interval
 from energax.evaluation._thermodynamics import Thermodynamics
+
+
+@dataclasses.dataclass(frozen=True)
+class Works:
+    """Work of annealing in both directions, with ΔF = −log Z.
+
+    Attributes:
+        forward: Work on each particle from the base to the model, nats.
+        reverse: The same from the model to the base.
+        tau_reverse: By how much the variance of the mean reverse weight exceeds that of independent draws.
+    """
+
+    forward: Float[np.ndarray, " particle"]
+    reverse: Float[np.ndarray, " particle"]
+    tau_reverse: float
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -26,6 +44,7 @@ class LogZ:
             ``"wang-landau"``, ``"multicanonical"`` or ``"exact"``.
         thermodynamics: Functions of β on the way there, except with ``"ais"``, ``"smc"`` and ``"exact"``; its β is a
             share of the energy's own.
+        works: Work of both directions, with ``"ais"``; None where a weight is zero, or particles were resampled.
     """
 
     value: float
@@ -37,6 +56,7 @@ class LogZ:
     warnings: tuple[str, ...] = ()
     method: str = "ais"
     thermodynamics: Thermodynamics | None = None
+    works: Works | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for `json.dumps`; NaN and infinities become None."""

@@ -1,6 +1,8 @@
 """One HTML page for each run, and the tables that the page and the terminal share."""
 
 from energax.report import tables as tables
+from energax.report._crooks import DrivenLike as DrivenLike
+from energax.report._crooks import write_crooks as write_crooks
 from energax.report._free_energy import FreeEnergyLike as FreeEnergyLike
 from energax.report._free_energy import free_energy_rows as free_energy_rows
 from energax.report._free_energy import write_free_energy as write_free_energy
@@ -13,6 +15,7 @@ from energax.report._simulation import write_simulation as write_simulation
 from energax.report._summary import SummaryLike as SummaryLike
 
 __all__ = [
+    "DrivenLike",
     "FreeEnergyLike",
     "SimulationLike",
     "SummaryLike",
@@ -22,6 +25,7 @@ __all__ = [
     "point_rows",
     "tables",
     "write",
+    "write_crooks",
     "write_free_energy",
     "write_simulation",
 ]

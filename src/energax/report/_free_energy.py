@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from energax.report._blocks import Card, Code, Figure, Figures, Key, Section, Table
+from energax.report._blocks import Card, Code, Figure, Figures, Key, Section, Table, Text
+from energax.report._crooks import crooks_blocks
 from energax.report._page import render_page, save_page
 from energax.report.figures._svg import View, drawing, frame, line, tag
 from energax.report.tables import Row, measured, number
@@ -19,6 +20,12 @@ _NAMES = {
     "heat_capacity": ("heat capacity", "β² Var E"),
     "entropy": ("entropy", "log Z + β ⟨E⟩, nats"),
 }
+
+
+_ABOUT_WORK = (
+    "Forward is annealing from the base to the model, reverse the way back; ΔF = −log Z. Kernels that visit sites in a "
+    "fixed order are not reversible, and obey Crooks' theorem only nearly."
+)
 
 
 class FreeEnergyLike(Protocol):
@@ -82,6 +89,9 @@ def write_free_energy(found: FreeEnergyLike, path: str | os.PathLike[str], *, co
     if found.curves is not None:
         figures = [_curve(name, found.curves) for name in found.curves["functions"]]
         sections.insert(0, Section("curves", "On the way from β = 0", [Figures(figures)]))
+    if z.works is not None:
+        blocks, _, _ = crooks_blocks(z.works.forward, z.works.reverse, tau_reverse=z.works.tau_reverse)
+        sections.append(Section("work", "Work of annealing in both directions", [Text(_ABOUT_WORK, "note"), *blocks]))
     told = [Row(name.replace("_", " "), str(_shown(value)), "") for name, value in z.diagnostics.items()]
     sections.append(Section("run", "How it was found", [Table("Diagnostics", ("", "value", ""), told)]))
     sections.append(Section("reproduce", "Make this run again", [Code(command, "Command", is_shell=True)]))

@@ -14,13 +14,19 @@ from energax.report.figures._pictures import Map as Map
 from energax.report.figures._pictures import density_map as density_map
 from energax.report.figures._pictures import image_grid as image_grid
 from energax.report.figures._pictures import image_pairs as image_pairs
+from energax.report.figures._work import WorkCurve as WorkCurve
+from energax.report.figures._work import crooks_line as crooks_line
+from energax.report.figures._work import work_along as work_along
+from energax.report.figures._work import work_histograms as work_histograms
 
 __all__ = [
     "Map",
     "Mark",
     "Sample",
     "Series",
+    "WorkCurve",
     "correlation_scatter",
+    "crooks_line",
     "density_map",
     "energy_histograms",
     "energy_trace",
@@ -30,4 +36,6 @@ __all__ = [
     "likelihood_charts",
     "marginal",
     "mode_mass_chart",
+    "work_along",
+    "work_histograms",
 ]
