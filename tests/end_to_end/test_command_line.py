@@ -81,6 +81,11 @@ def test_the_interval_holds_the_exact_value(finished: tuple[Path, dict]) -> None
     assert log_z["lower"] <= log_z["exact"]
     assert log_z["upper"] is None or log_z["exact"] <= log_z["upper"]
     assert log_z["lower"] <= log_z["value"]
+    curve = log_z["curve"]
+    assert curve["kind"] == "annealing"
+    assert (curve["t"][0], curve["value"][0], curve["t"][-1]) == (0.0, 0.0, 1.0)
+    assert log_z["lower"] <= curve["value"][-1]
+    assert "log Z along the annealing path" in (finished[0] / "run" / "report.html").read_text()
 
 
 def test_the_model_beats_its_baseline(finished: tuple[Path, dict]) -> None:

@@ -99,6 +99,12 @@ def digits(model_sample: np.ndarray | None = None) -> Example:
             "stderr": 0.0184,
             "exact": None,
             "measure": "counting",
+            "curve": {
+                "kind": "annealing",
+                "t": [0.0, 0.5, 1.0],
+                "value": [0.0, 20.5, 51.02],
+                "stderr": [0.0, None, 0.02],
+            },
         },
         "baselines": [
             {"name": "independent Bernoulli", "test_log_likelihood": -27.831, "stderr_test": 0.31},

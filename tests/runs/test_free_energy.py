@@ -65,6 +65,7 @@ def test_the_exact_method_and_annealing(capsys):
         assert word in page
     assert annealed["log_z"]["lower_kind"] == "certified"
     assert annealed["log_z"]["lower"] <= annealed["log_z"]["exact"]
+    assert "log Z along the annealing path" in Path(annealed["report"]).read_text()
 
 
 def test_files_of_couplings_and_weights(capsys):

@@ -54,6 +54,31 @@ def test_weights_are_unbiased_for_any_levels(levels, key):
     assert work.num_nonfinite == 0
 
 
+def _normal_z(t):
+    """Z(t) of the path of `_normal_path`: a normal integral with precision 1 + 3t and slope 2t."""
+    precision = 1 + 3 * t
+    log_z = 0.5 * np.log(2 * np.pi / precision) + 2 * t**2 / precision - 0.5 * t + t * np.log(3)
+    return np.exp(log_z - 0.5 * (1 - t) * np.log(2 * np.pi))
+
+
+def check_levels(work, shift=0):
+    for k, t in enumerate(work.ts[:-1]):
+        testing.assert_mean(np.exp(work.level_log_z[k + shift]), _normal_z(t), name=f"Z at t = {t}")
+
+
+@pytest.mark.parametrize("resample", [None, "systematic"])
+def test_weights_are_unbiased_at_every_level_on_the_way(resample, key):
+    """A twentieth of Z(t) is seen at each level; the weights of the next level in its place are not Z(t)."""
+    path, _ = _normal_path()
+    _, work = group_z(path, kernels.MALA(0.1), LEVELS["three"], key, resample=resample, resample_below=0.9)
+    assert work.level_log_z.shape == (4, NUM_GROUPS)
+    np.testing.assert_allclose(work.level_log_z[-1], work.group_log_z, atol=1e-5)
+    assert _normal_z(1.0) == pytest.approx(_normal_path()[1])
+    check_levels(work)
+    with pytest.raises(AssertionError):
+        check_levels(work, shift=1)
+
+
 @pytest.mark.parametrize("resample", sorted(RESAMPLERS))
 def test_resampled_weights_are_unbiased(resample, key):
     path, ratio = _normal_path()

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, PyTree
 from energax._errors import Diverged
 from energax._typing import Configuration, PRNGKey
 from energax.estimators import group_log_z
+from energax.evaluation._path_curve import PathCurve, path_curve
 from energax.evaluation._pilot import Pilot
 from energax.kernels import AbstractKernel
 from energax.paths import AbstractPath
@@ -34,12 +35,14 @@ class Weights:
         groups: Independent group of each particle, 0 ... m − 1.
         x: Final configurations, (particle, *event).
         resampled: Whether any group was resampled.
+        curve: Log Z along the path, from the weights at every level.
     """
 
     log_weights: Float[np.ndarray, " particle"]
     groups: Int[np.ndarray, " particle"]
     x: PyTree[np.ndarray]
     resampled: bool
+    curve: PathCurve | None = None
 
     @property
     def log_means(self) -> Float[np.ndarray, " group"]:
@@ -81,7 +84,7 @@ def annealed(
     ts = ts if x0 is None else ts[::-1]
     step_sizes = pilot.step_sizes_at(ts)
     shape = (1, BATCH) if group_size == 1 else (BATCH // group_size, group_size)
-    weights, ends, resampled = [], [], False
+    weights, ends, runs, resampled = [], [], [], False
     for batch in range(num_particles // BATCH):
         begin = batch * BATCH
         x = None if x0 is None else jax.tree.map(lambda a, b=begin: a[b : b + BATCH].reshape(*shape, *a.shape[1:]), x0)
@@ -97,6 +100,7 @@ def annealed(
             step_sizes=None if step_sizes is None else jnp.asarray(step_sizes),
         )
         weights.append(run.log_weights.reshape(-1))
+        runs.append(run)
         ends.append(jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), run.x))
         resampled |= bool(run.num_resamplings.any())
         tell(BATCH * num_steps)
@@ -113,6 +117,7 @@ def annealed(
         own if groups is None else groups,
         jax.tree.map(lambda *leaves: np.concatenate(leaves), *ends),
         resampled,
+        path_curve(runs),
     )
 
 

@@ -146,7 +146,10 @@ def assemble(
     measure = prepared.path.start.space.measure
     method = "ais" if plan.group_size == 1 else "smc"
     works = _works(forward, reverse.weights, back)
-    return LogZ(value.value, stderr, interval, None, measure, diagnostics, tuple(warnings), method, works=works)
+    told = tuple(warnings)
+    return LogZ(
+        value.value, stderr, interval, None, measure, diagnostics, told, method, works=works, path=forward.curve
+    )
 
 
 def _works(forward: Weights, reverse: Weights, back: Estimate) -> Works | None:

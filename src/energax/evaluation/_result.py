@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from energax.estimators import Estimate, Interval
+from energax.evaluation._path_curve import PathCurve
 from energax.evaluation._thermodynamics import Thermodynamics
 
 
@@ -45,6 +46,7 @@ class LogZ:
         thermodynamics: Functions of β on the way there, except with ``"ais"``, ``"smc"`` and ``"exact"``; its β is a
             share of the energy's own.
         works: Work of both directions, with ``"ais"``; None where a weight is zero, or particles were resampled.
+        path: Log Z along the annealing path from the base law to the model, with ``"ais"`` and ``"smc"``.
     """
 
     value: float
@@ -57,6 +59,28 @@ class LogZ:
     method: str = "ais"
     thermodynamics: Thermodynamics | None = None
     works: Works | None = None
+    path: PathCurve | None = None
+
+    def curve(self, num_points: int = 41) -> dict[str, Any] | None:
+        """Log Z on the way to the model, None where the method has no way.
+
+        Args:
+            num_points: Points of the curve, at most.
+
+        Returns:
+            ``kind``, which is ``"tempering"`` where log Z is that of t E, and ``"annealing"`` where t is the place on
+            the annealing path; and the lists ``t``, ``value``, ``stderr``.
+        """
+        if self.thermodynamics is not None:
+            ts = np.linspace(0.0, 1.0, num_points)
+            kind, (value, stderr) = "tempering", self.thermodynamics.curve(ts)["log_z"]
+        elif self.path is not None:
+            some = np.unique(np.linspace(0, len(self.path.ts) - 1, num_points).astype(int))
+            kind, ts = "annealing", self.path.ts[some]
+            value, stderr = self.path.log_z[some], self.path.stderr[some]
+        else:
+            return None
+        return {"kind": kind, "t": ts.tolist(), "value": value.tolist(), "stderr": stderr.tolist()}
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for `json.dumps`; NaN and infinities become None."""

@@ -11,6 +11,7 @@ import numpy as np
 from energax.report._blocks import Card, Code, Figure, Figures, Key, Section, Table, Text
 from energax.report._crooks import crooks_blocks
 from energax.report._page import render_page, save_page
+from energax.report.figures import log_z_curve
 from energax.report.figures._svg import View, drawing, frame, line, tag
 from energax.report.tables import Row, measured, number
 
@@ -89,6 +90,8 @@ def write_free_energy(found: FreeEnergyLike, path: str | os.PathLike[str], *, co
     if found.curves is not None:
         figures = [_curve(name, found.curves) for name in found.curves["functions"]]
         sections.insert(0, Section("curves", "On the way from β = 0", [Figures(figures)]))
+    elif (way := log_z_curve({"curve": z.curve()})) is not None:
+        sections.insert(0, Section("curves", "On the way to the model", [Figures([way], "medium")]))
     if z.works is not None:
         blocks, _, _ = crooks_blocks(z.works.forward, z.works.reverse, tau_reverse=z.works.tau_reverse)
         sections.append(Section("work", "Work of annealing in both directions", [Text(_ABOUT_WORK, "note"), *blocks]))

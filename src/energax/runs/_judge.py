@@ -132,6 +132,7 @@ def _log_z_json(log_z: evaluation.LogZ, energy: AbstractEnergy) -> dict[str, Any
         **log_z.interval.to_json(),
         "exact": log_z.exact,
         "measure": observed_space(energy).measure,
+        "curve": log_z.curve(),
     }
 
 

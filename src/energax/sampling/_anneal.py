@@ -45,6 +45,7 @@ class Work:
         accept_prob: Mean acceptance probability at each level.
         num_resamplings: How often each group was resampled.
         num_nonfinite: Number of proposals with a non-finite energy.
+        level_log_z: Log mean weight of each group after each level, (level, group): unbiased means for Z(t)/Z(start).
     """
 
     log_weights: np.ndarray
@@ -54,6 +55,7 @@ class Work:
     accept_prob: np.ndarray
     num_resamplings: np.ndarray
     num_nonfinite: int
+    level_log_z: np.ndarray
 
     @property
     def group_log_z(self) -> np.ndarray:
@@ -155,7 +157,7 @@ def anneal(
     zeros = jnp.zeros((num_groups, num_particles))
     carry = (x, zeros, zeros, jnp.zeros(num_groups, jnp.int32), jnp.zeros((), jnp.int32))
     settings = (num_steps, resample, jnp.asarray(resample_below))
-    relative, accepts = [np.ones(1)], [np.ones(1)]
+    relative, accepts, means = [np.ones(1)], [np.ones(1)], [np.zeros((1, num_groups))]
     for begin in range(1, len(levels), _CHUNK):
         end = min(begin + _CHUNK, len(levels))
         span = jnp.asarray([begin, end - begin]), _padded(levels[begin - 1 : end - 1]), _padded(levels[begin:end])
@@ -163,6 +165,7 @@ def anneal(
         carry, told = _levels(path, kernel, carry, keys, span, sizes, settings)
         relative.append(np.asarray(told[0])[: end - begin])
         accepts.append(np.asarray(told[1])[: end - begin])
+        means.append(np.asarray(told[2], np.float64)[: end - begin])
         if progress is not None:
             progress(end - 1, len(levels) - 1)
     x, high, low, resamplings, bad = carry
@@ -175,6 +178,7 @@ def anneal(
         np.concatenate(accepts),
         np.asarray(resamplings),
         int(bad),
+        np.concatenate(means),
     )
 
 
@@ -217,7 +221,7 @@ def _levels(
     span: tuple[Array, Array, Array],
     step_sizes: Array | None,
     settings: tuple[int, str | None, Array],
-) -> tuple[PyTree[Array], tuple[Array, Array]]:
+) -> tuple[PyTree[Array], tuple[Array, Array, Array]]:
     """Some levels in one compiled loop; how many, at most `_CHUNK`, the compiler does not know."""
     (begin, length), before, after = span
     num_steps, resample, resample_below = settings
@@ -235,12 +239,13 @@ def _levels(
         level_keys = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, begin + i)))(keys)
         move = jax.vmap(jax.vmap(lambda x, key: run_steps(energy, mover, x, num_steps, key=key)))
         x, accepts, wrong = move(x, level_keys)
-        ess = relative_ess((high + low).reshape(-1))
-        told = told[0].at[i].set(ess.astype(told[0].dtype)), told[1].at[i].set(jnp.mean(accepts).astype(told[1].dtype))
+        log_w = high + low
+        now = relative_ess(log_w.reshape(-1)), jnp.mean(accepts), jax.vmap(log_mean_exp)(log_w)
+        told = tuple(store.at[i].set(value.astype(store.dtype)) for store, value in zip(told, now, strict=True))
         return (x, high, low, resamplings, bad + jnp.sum(wrong)), told
 
-    nothing = jnp.zeros(_CHUNK)
-    return jax.lax.fori_loop(0, length, level, (carry, (nothing, nothing)))
+    nothing = jnp.zeros(_CHUNK), jnp.zeros(_CHUNK), jnp.zeros((_CHUNK, len(carry[1])))
+    return jax.lax.fori_loop(0, length, level, (carry, nothing))
 
 
 def _resample(

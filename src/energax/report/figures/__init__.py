@@ -10,6 +10,7 @@ from energax.report.figures._histograms import Sample as Sample
 from energax.report.figures._histograms import correlation_scatter as correlation_scatter
 from energax.report.figures._histograms import energy_histograms as energy_histograms
 from energax.report.figures._histograms import marginal as marginal
+from energax.report.figures._log_z_curve import log_z_curve as log_z_curve
 from energax.report.figures._pictures import Map as Map
 from energax.report.figures._pictures import density_map as density_map
 from energax.report.figures._pictures import image_grid as image_grid
@@ -34,6 +35,7 @@ __all__ = [
     "image_pairs",
     "learning_curve",
     "likelihood_charts",
+    "log_z_curve",
     "marginal",
     "mode_mass_chart",
     "work_along",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from energax.report._blocks import Block, Details, Figures, Section, Table, Text
+from energax.report._blocks import Block, Figures, Section, Table, Text
 from energax.report._summary import SummaryLike, part
-from energax.report.figures import likelihood_charts
+from energax.report.figures import likelihood_charts, log_z_curve
 from energax.report.sections._facts import model_name, truth_likelihood
 from energax.report.tables import Row, baseline_rows, baselines, is_finite, likelihood_rows, log_z_rows, number
 
@@ -47,10 +47,11 @@ def likelihood_section(summary: SummaryLike) -> Section:
         blocks.append(Table("Baselines on the same held-out rows", ("baseline", "value", "kind"), found))
     log_z = log_z_rows(evaluation)
     if log_z:
-        inner: list[Block] = [Table("log Z", ("", "value", "meaning"), log_z)]
+        blocks.append(Table("log Z", ("", "value", "meaning"), log_z))
         if not is_finite(part(evaluation, "log_z").get("exact")):
-            inner.append(
+            blocks.append(
                 Text("There is no exact value to compare with: the model is too large to be summed up.", "note")
             )
-        blocks.append(Details(f"log Z: {log_z[0].value}", inner))
+        curve = log_z_curve(part(evaluation, "log_z"))
+        blocks += [Figures([curve], "medium")] if curve else []
     return Section("likelihood", "Likelihood", blocks)
