@@ -15,6 +15,7 @@ from energax._errors import ArgumentError, NotTractable
 from energax.densities import Gaussian
 from energax.energies import RBM, XY, Ising, Potts, Tempered
 from energax.evaluation import log_z, thermodynamics
+from energax.evaluation._flat_ladders import FlatLadders
 from energax.evaluation._thermodynamics import reach
 from energax.exact import ising_torus, states
 from energax.exact import log_z as exact_log_z
@@ -151,7 +152,7 @@ def test_flat_histograms_against_enumeration(method, key):
 def test_a_flat_histogram_of_a_continuous_spectrum(key):
     """The hidden side of a machine, whose energies are real numbers, upside down."""
     machine = RBM(9, 4, scale=2.0, key=key)
-    found = log_z(Tempered(machine, -1.0), method="multicanonical", budget=4 * 1_500_000, key=key)
+    found = log_z(Tempered(machine, -1.0), method="multicanonical", budget=1_500_000, key=key)
     assert found.diagnostics["side"] == "hidden"
     assert found.method == "multicanonical"
     assert found.interval.upper_kind == found.interval.lower_kind == "assumes-equilibrium"
@@ -162,6 +163,28 @@ def test_walkers_that_do_not_get_around_have_no_ends(key):
     found = thermodynamics(Ising((4, 4)), 0.6, method="wang-landau", budget=200_000, key=key)
     assert any("not been flat" in text for text in found.warnings)
     assert (found.interval().lower_kind, found.interval().upper_kind) == ("none", "none")
+
+
+def walkers_that_were_seen(energies):
+    """Flat histograms of these energies, (repeat, walker, draw), with nothing else known of them."""
+    ladders = FlatLadders.__new__(FlatLadders)
+    ladders.beta, ladders.method, ladders.lengths = 1.0, "multicanonical", [energies.shape[2]]
+    ladders.pieces = [(energies, np.zeros(energies.shape))]
+    return ladders
+
+
+def test_journeys_are_counted():
+    """There and back within eight sweeps; and walkers that stay at either end, whose histogram is as flat."""
+    down = np.array([5.0, 0.0, -1.0, -9.0, -9.0, -1.0, 0.0, 5.0])
+    travelling = walkers_that_were_seen(np.tile(down, (16, 16, 25)))
+    assert travelling.objections() == []
+    assert travelling.arrivals == travelling.trips == 16 * 16 * 25
+    staying = np.where(np.arange(16)[:, None] % 2, 5.0, -9.0) + 0.1 * np.sin(np.arange(200.0))
+    stuck = walkers_that_were_seen(np.tile(staying, (16, 1, 1)))
+    found = stuck.objections()
+    assert stuck.arrivals == stuck.trips == 0
+    assert any("0 journeys" in text for text in found)
+    assert any("R-hat" in text for text in found)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from scipy.stats import chi2, t
 
 from energax._errors import ArgumentError, Diverged, ShapeError
 from energax.densities import Gaussian
-from energax.energies import RBM, EnergyBins, Ising, Marginal, Multicanonical, Potts, Tempered, energy
+from energax.energies import RBM, EnergyBins, FactorGraph, Ising, Marginal, Multicanonical, Potts, Tempered, energy
 from energax.exact import ising_density_of_states, states
 from energax.kernels import HeatBath
 from energax.sampling import _flat_walk as flat
@@ -205,6 +205,23 @@ def forbidding(params, x):
 def test_ranges_that_are_refused(model, options, error, message):
     with pytest.raises(error, match=message):
         energy_bins(model, **options, key=KEY)
+
+
+def test_an_energy_that_is_infinite_somewhere_is_refused_on_the_way():
+    model = energy(forbidding, jnp.asarray(1.0), space=Spins(6))
+    with pytest.raises(Diverged, match="not finite"):
+        multicanonical(Multicanonical(model, EnergyBins(-7.0, 2.0, 7), jnp.zeros(7)), key=KEY, num_sweeps=40)
+
+
+def test_sites_with_different_numbers_of_values(key):
+    """Values that a site has not are no energies that are not finite, and are never drawn."""
+    rng = np.random.default_rng(4)
+    model = FactorGraph((3, 2, 1), [((0, 1), rng.normal(size=(3, 2))), ((1, 2), rng.normal(size=(2, 1)))])
+    weights = Multicanonical(model, EnergyBins(-3.0, 1.0, 6), jnp.zeros(6))
+    run = multicanonical(weights, key=key, num_sweeps=64)
+    x = np.asarray(run.x).reshape(-1, 3)
+    assert x.max(axis=0).tolist() == [2, 1, 0]
+    assert np.isfinite(run.energies).all()
 
 
 def test_numbers_that_make_no_sense():

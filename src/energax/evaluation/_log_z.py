@@ -246,7 +246,9 @@ def _tempering(
     hidden = latent(energy) is not None and side is not None
 
     def attempt(level: float) -> LogZ:
-        tell.unit = cast(AbstractDiscreteSpace, side.space).num_sites if hidden and side is not None else 1
+        # A flat histogram counts its sweeps of single sites itself.
+        by_site = hidden and side is not None and method not in FLAT_METHODS
+        tell.unit = cast(AbstractDiscreteSpace, side.space).num_sites if by_site and side is not None else 1
         done = tell.done
         found = thermodynamics(
             side if hidden and side is not None else energy,

@@ -105,22 +105,25 @@ def _sweeps(
     length, spacing = counts
     values = jax.vmap(jax.vmap(energy))
 
-    def sweep(_: Array, carry: tuple[Configuration, Weights]) -> tuple[Configuration, Weights]:
-        x, weights = carry
-        x, visits = _visits(energy, bins, x, values(x), weights, learns[1], keys)
+    def sweep(_: Array, carry: Any) -> Any:
+        x, weights, lost = carry
+        x, at, visits = _visits(energy, bins, x, values(x), weights, learns[1], keys)
         after = _learned(weights, visits, x.shape[1] * x[0, 0].size, learns[0])
         counted = eqx.tree_at(
             lambda w: (w.total, w.num_sweeps), weights, (weights.total + visits, weights.num_sweeps + 1)
         )
-        return x, jax.tree.map(lambda new, old: jnp.where(learns[1], new, old), after, counted)
+        weights = jax.tree.map(lambda new, old: jnp.where(learns[1], new, old), after, counted)
+        return x, weights, lost | jnp.isnan(at)
 
     def kept(i: Array, carry: Any) -> Any:
         inner, store = carry
         inner = jax.lax.fori_loop(0, spacing, sweep, inner)
-        return inner, store.at[:, :, i].set(values(inner[0]))
+        x, _, lost = inner
+        return inner, store.at[:, :, i].set(jnp.where(lost, jnp.nan, values(x)))
 
     store = jnp.zeros((*x.shape[:2], _KEPT), jax.eval_shape(values, x).dtype)
-    (x, weights), store = jax.lax.fori_loop(0, length, kept, ((x, weights), store))
+    carry = (x, weights, jnp.zeros(x.shape[:2], bool))
+    (x, weights, _), store = jax.lax.fori_loop(0, length, kept, (carry, store))
     return x, weights, store
 
 
@@ -132,8 +135,8 @@ def _visits(
     weights: Weights,
     learn: Bool[Array, ""],
     keys: Array,
-) -> tuple[Configuration, Int[Array, "repeat bin"]]:
-    """A sweep of every walker through its sites, and how often each repeat was in each bin."""
+) -> tuple[Configuration, Float[Array, "repeat walker"], Int[Array, "repeat bin"]]:
+    """A sweep of every walker through its sites, the energies, and how often each repeat was in each bin."""
     step = jnp.where(learn, weights.factor, 0.0)
     keys = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, weights.num_sweeps)))(keys)
 
@@ -154,20 +157,20 @@ def _visits(
         return visits + jnp.sum(index[:, None] == jnp.arange(bins.num_bins), axis=0, dtype=visits.dtype)
 
     visits = jnp.zeros(weights.seen.shape, jnp.int32)
-    x, _, visits = jax.lax.fori_loop(0, x[0, 0].size, update, (x, at, visits))
-    return x, visits
+    return jax.lax.fori_loop(0, x[0, 0].size, update, (x, at, visits))
 
 
 def _move(
     energy: AbstractEnergy, bins: EnergyBins, look: Any, x: Array, at: Scalar, site: Array, key: PRNGKey
 ) -> tuple[Array, Scalar]:
-    """One site drawn from its law under the weights."""
+    """One site drawn from its law under the weights; NaN where an energy is not finite, which the driver refuses."""
     old = x.reshape(-1)[site]
     law, energies = site_law(energy, bins, look, x, at, site)
-    # A law that is none leaves the site alone, with an energy that the driver refuses.
-    new = jnp.where(law.is_law, law.draw(key=jax.random.fold_in(key, site)), old).astype(x.dtype)
+    possible = law.space.masked(jnp.zeros_like(energies), site) == 0
+    is_finite = jnp.all(jnp.isfinite(energies) | ~possible)
+    new = jnp.where(is_finite, law.draw(key=jax.random.fold_in(key, site)), old).astype(x.dtype)
     after = jnp.sum(jnp.where(new == jnp.asarray(law.space.values), energies, 0))
-    return x.reshape(-1).at[site].set(new).reshape(x.shape), jnp.where(law.is_law, after, jnp.nan)
+    return x.reshape(-1).at[site].set(new).reshape(x.shape), jnp.where(is_finite, after, jnp.nan)
 
 
 def site_law(
@@ -176,10 +179,10 @@ def site_law(
     """The law of one site under the weights, p(value) ∝ exp(−a(bin of E with it)), and E with each value."""
     space = energy.space
     assert isinstance(space, AbstractDiscreteSpace)
-    logits = space.masked(conditional_logits_at(energy, x, site), site)
-    energies = energies_of_values(space, at, logits, x.reshape(-1)[site])
+    energies = energies_of_values(space, at, conditional_logits_at(energy, x, site), x.reshape(-1)[site])
     flat = flat_energy(bins, look, energies)
-    return SiteProposal(space, flat[0] - flat[1] if isinstance(space, AbstractTwoValuedSpace) else -flat), energies
+    logits = flat[0] - flat[1] if isinstance(space, AbstractTwoValuedSpace) else space.masked(-flat, site)
+    return SiteProposal(space, logits), energies
 
 
 def _learned(weights: Weights, visits: Int[Array, "repeat bin"], num_moves: int, flatness: Array) -> Weights:
@@ -198,7 +201,8 @@ def _learned(weights: Weights, visits: Int[Array, "repeat bin"], num_moves: int,
     high, low = jnp.where(known, high - least, 0.0), jnp.where(known, low, 0.0)
     num_sweeps, stage = weights.num_sweeps + 1, weights.stage + 1
     smallest = jnp.min(jnp.where(known, seen, jnp.iinfo(seen.dtype).max), axis=1)
-    flat = (smallest * num_known >= flatness * jnp.sum(seen, axis=1)) & (stage >= _LEAST_STAGE)
+    mean = jnp.sum(seen.astype(high.dtype), axis=1) / num_known
+    flat = (smallest >= flatness * mean) & (stage >= _LEAST_STAGE)
     slow = num_known / (num_sweeps.astype(high.dtype) * num_moves)
     factor = jnp.where(flat, 0.5 * weights.factor, weights.factor)
     late = weights.late | (factor <= slow)
