@@ -5,6 +5,7 @@ from energax.estimators._autocorrelation import ess as ess
 from energax.estimators._autocorrelation import r_hat as r_hat
 from energax.estimators._autocorrelation import tau as tau
 from energax.estimators._bar import bar as bar
+from energax.estimators._covariance import covariance as covariance
 from energax.estimators._crooks import CrooksRatio as CrooksRatio
 from energax.estimators._crooks import crooks as crooks
 from energax.estimators._crooks import crooks_ratio as crooks_ratio
@@ -58,6 +59,7 @@ __all__ = [
     "adversarial_accuracy",
     "bar",
     "chain_mean",
+    "covariance",
     "crooks",
     "crooks_ratio",
     "dissipated_work",

@@ -4,6 +4,9 @@ from energax.evaluation._base_law import fit_base as fit_base
 from energax.evaluation._baselines import Baseline as Baseline
 from energax.evaluation._baselines import baselines as baselines
 from energax.evaluation._bounds import mean_lower_bound as mean_lower_bound
+from energax.evaluation._gibbs import gibbs_gap as gibbs_gap
+from energax.evaluation._length import ThermodynamicLength as ThermodynamicLength
+from energax.evaluation._length import thermodynamic_length as thermodynamic_length
 from energax.evaluation._likelihood import LogLikelihood as LogLikelihood
 from energax.evaluation._likelihood import log_likelihood as log_likelihood
 from energax.evaluation._log_z import METHODS as METHODS
@@ -14,6 +17,10 @@ from energax.evaluation._plane import kl_on_grid as kl_on_grid
 from energax.evaluation._plane import mode_masses as mode_masses
 from energax.evaluation._quality import SampleQuality as SampleQuality
 from energax.evaluation._quality import sample_quality as sample_quality
+from energax.evaluation._response import FisherInformation as FisherInformation
+from energax.evaluation._response import LinearResponse as LinearResponse
+from energax.evaluation._response import fisher_information as fisher_information
+from energax.evaluation._response import linear_response as linear_response
 from energax.evaluation._result import LogZ as LogZ
 from energax.evaluation._result import Works as Works
 from energax.evaluation._thermodynamics import Thermodynamics as Thermodynamics
@@ -22,20 +29,27 @@ from energax.evaluation._thermodynamics import thermodynamics as thermodynamics
 __all__ = [
     "METHODS",
     "Baseline",
+    "FisherInformation",
     "GridKL",
+    "LinearResponse",
     "LogLikelihood",
     "LogZ",
     "ModeMasses",
     "SampleQuality",
+    "ThermodynamicLength",
     "Thermodynamics",
     "Works",
     "baselines",
+    "fisher_information",
     "fit_base",
+    "gibbs_gap",
     "kl_on_grid",
+    "linear_response",
     "log_likelihood",
     "log_z",
     "mean_lower_bound",
     "mode_masses",
     "sample_quality",
+    "thermodynamic_length",
     "thermodynamics",
 ]

@@ -28,12 +28,14 @@ class Pilot:
 
     Attributes:
         ts: Its levels, equally spaced in thermodynamic length, from 0 to 1.
-        length: Thermodynamic length of the path, ∫ std_t(∂_t E_t) dt: with perfect moves, annealing with K levels has
-            log weights of variance length²/K.
+        length: Thermodynamic length of the path, ∫ std_t(∂_t E_t) dt, as plans count it: strides at the speed that each
+            begins with, an upper estimate where the speed falls. With perfect moves, annealing with K levels has log
+            weights of variance length²/K.
         step_sizes: Step size of the kernel at each level, or None for kernels without.
         x: Particles at each level, (level, particle, *event).
         log_z: Rough log Z.
         num_transitions: Cost.
+        lengths: Thermodynamic length from t = 0 to each level, by the trapezoid of the speeds.
     """
 
     ts: np.ndarray
@@ -42,6 +44,7 @@ class Pilot:
     x: PyTree[Any]
     log_z: float
     num_transitions: int
+    lengths: Float[np.ndarray, " level"] | None = None
 
     def levels(self, num: int) -> np.ndarray:
         """`num` levels equally spaced in thermodynamic length."""
@@ -55,7 +58,13 @@ class Pilot:
 
 
 def run_pilot(
-    path: AbstractPath, kernel: AbstractKernel, *, num_particles: int = 128, num_moves: int = 2, key: PRNGKey
+    path: AbstractPath,
+    kernel: AbstractKernel,
+    *,
+    num_particles: int = 128,
+    num_moves: int = 2,
+    stride: float = _STRIDE,
+    key: PRNGKey,
 ) -> Pilot:
     """Move a population along the path by sequential Monte Carlo, measuring on the way.
 
@@ -67,6 +76,7 @@ def run_pilot(
         kernel: The kernel of the run; a step size is tuned at every level.
         num_particles: Size of the population.
         num_moves: Transitions at each level.
+        stride: Thermodynamic length between levels.
         key: Random key.
     """
     start_key, loop_key = jax.random.split(key)
@@ -75,14 +85,17 @@ def run_pilot(
     step_size = kernel.step_size if isinstance(kernel, AbstractStepSizeKernel) else jnp.zeros(())
     if tuned:
         x, step_size = _tune(path, kernel, x, jnp.zeros(()), step_size, jax.random.fold_in(loop_key, 0), _TUNING)
-    ts, steps, populations, share, log_z = [0.0], [float(step_size)], [jax.tree.map(np.asarray, x)], 0.0, 0.0
+    ts, steps, populations, lengths = [0.0], [float(step_size)], [jax.tree.map(np.asarray, x)], [0.0]
+    share, log_z = 0.0, 0.0
     while ts[-1] < 1.0:
         t = jnp.asarray(ts[-1], jnp.result_type(float))
         level_key = jax.random.fold_in(loop_key, len(ts))
-        x, step_size, (t_next, share, gain) = _advance(path, kernel, x, t, step_size, level_key, num_moves)
-        log_z += float(gain)
+        x, step_size, told = _advance(path, kernel, x, t, step_size, jnp.asarray(stride), level_key, num_moves)
+        t_next, share, speed, gain = (float(number) for number in told)
+        log_z += gain
         # A path that cannot be crossed in small steps is crossed in tiny ones; the run's weights will tell.
-        ts.append(min(max(float(t_next), ts[-1] + 1e-5), 1.0))
+        ts.append(min(max(t_next, ts[-1] + 1e-5), 1.0))
+        lengths.append(lengths[-1] + speed * (ts[-1] - ts[-2]))
         steps.append(float(step_size))
         populations.append(jax.tree.map(np.asarray, x))
     extra = 0
@@ -92,7 +105,7 @@ def run_pilot(
         _, step_size = _tune(path, kernel, x, jnp.ones(()), step_size, final_key, _TUNING)
         steps[-1] = float(step_size)
     # The last stride was cut at t = 1.
-    length = _STRIDE * (len(ts) - 2 + float(np.clip(share, 0.0, 1.0)))
+    length = stride * (len(ts) - 2 + float(np.clip(share, 0.0, 1.0)))
     return Pilot(
         np.asarray(ts),
         length,
@@ -100,6 +113,7 @@ def run_pilot(
         jax.tree.map(lambda *leaves: np.stack(leaves), *populations),
         log_z,
         num_particles * (num_moves * (len(ts) - 1) + extra),
+        np.asarray(lengths),
     )
 
 
@@ -118,18 +132,19 @@ def _tune(
 
 @eqx.filter_jit
 def _advance(
-    path: AbstractPath, kernel: AbstractKernel, x: Configuration, t: Array, step_size: Array, key: PRNGKey, num: int
-) -> tuple[Configuration, Array, tuple[Array, Array, Array]]:
-    """One level: resampling, moves, and (its place, the share of a full stride until t = 1, the gain in log Z)."""
+    path: AbstractPath,
+    kernel: AbstractKernel,
+    x: Configuration,
+    t: Array,
+    step_size: Array,
+    stride: Array,
+    key: PRNGKey,
+    num: int,
+) -> tuple[Configuration, Array, tuple[Array, Array, Array, Array]]:
+    """One level: moves, and (its place, share of a full stride until t = 1, mean speed on the way, gain in log Z)."""
     value = jax.vmap(lambda x: path.value(t, x))(x)
-
-    # A difference, not a derivative: it sees a path whose slope at t = 0 is not defined.
-    step = jnp.clip(1.0 - t, 1e-3, 1e-2)
-    rates = (jax.vmap(lambda x: path.value(t + step, x))(x) - value) / step
-    finite = jnp.isfinite(rates)
-    centre = jnp.sum(jnp.where(finite, rates, 0.0)) / jnp.maximum(finite.sum(), 1)
-    spread = jnp.sqrt(jnp.sum(jnp.where(finite, rates - centre, 0.0) ** 2) / jnp.maximum(finite.sum(), 1))
-    stride = _STRIDE / jnp.maximum(spread, 1e-6)
+    speed = _speed(path, x, t)
+    stride = stride / jnp.maximum(speed, 1e-6)
 
     def log_weights(stride: Array) -> Float[Array, " particle"]:
         there = jnp.minimum(t + stride, 1.0)
@@ -150,7 +165,18 @@ def _advance(
     x = jax.tree.map(lambda leaf: leaf[ancestors], x)
     there = jnp.minimum(t + stride, 1.0)
     x, step_size = _moves(path, kernel, x, there, step_size, move_key, num)
-    return x, step_size, (there, share, log_mean_exp(log_w))
+    # Speeds at both ends, because the one before alone misses how it changes.
+    return x, step_size, (there, share, 0.5 * (speed + _speed(path, x, there)), log_mean_exp(log_w))
+
+
+def _speed(path: AbstractPath, x: Configuration, t: Array) -> Scalar:
+    """Thermodynamic speed at t, the standard deviation of ∂_t E_t over a population."""
+    # A difference, not a derivative: it sees a path whose slope at t = 0 is not defined.
+    low, high = jnp.maximum(t - 5e-3, 0.0), jnp.minimum(t + 5e-3, 1.0)
+    rates = jax.vmap(lambda x: (path.value(high, x) - path.value(low, x)) / (high - low))(x)
+    finite = jnp.isfinite(rates)
+    centre = jnp.sum(jnp.where(finite, rates, 0.0)) / jnp.maximum(finite.sum(), 1)
+    return jnp.sqrt(jnp.sum(jnp.where(finite, rates - centre, 0.0) ** 2) / jnp.maximum(finite.sum(), 1))
 
 
 def log_mean_exp(log_w: Float[Array, " particle"]) -> Scalar:
