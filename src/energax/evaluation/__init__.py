@@ -4,6 +4,7 @@ from energax.evaluation._base_law import fit_base as fit_base
 from energax.evaluation._baselines import Baseline as Baseline
 from energax.evaluation._baselines import baselines as baselines
 from energax.evaluation._bounds import mean_lower_bound as mean_lower_bound
+from energax.evaluation._checkpoints import log_z_from_checkpoints as log_z_from_checkpoints
 from energax.evaluation._gibbs import gibbs_gap as gibbs_gap
 from energax.evaluation._length import ThermodynamicLength as ThermodynamicLength
 from energax.evaluation._length import thermodynamic_length as thermodynamic_length
@@ -47,6 +48,7 @@ __all__ = [
     "linear_response",
     "log_likelihood",
     "log_z",
+    "log_z_from_checkpoints",
     "mean_lower_bound",
     "mode_masses",
     "sample_quality",

@@ -22,6 +22,7 @@ from energax.evaluation._progress import Transitions
 from energax.evaluation._result import LogZ, Works
 from energax.evaluation._reverse import Reverse, run_reverse
 from energax.kernels import AbstractKernel
+from energax.paths import AbstractPath
 
 _MIN_REVERSE_ESS = 10.0
 
@@ -29,7 +30,7 @@ _MIN_REVERSE_ESS = 10.0
 def by_annealing(
     energy: AbstractEnergy,
     kernel: AbstractKernel,
-    base: AbstractDensity | None,
+    base: AbstractDensity | AbstractPath | None,
     rows: Any,
     level: float,
     width: float,
@@ -45,7 +46,7 @@ def by_annealing(
     Args:
         energy: The model.
         kernel: The kernel.
-        base: The caller's base, None for a choice.
+        base: The caller's base or path, None for a choice.
         rows: Rows of data or None.
         level: Probability with which the ends hold together.
         width: Wanted distance of the ends.

@@ -25,6 +25,7 @@ from energax.evaluation._rows import some_rows
 from energax.evaluation._side import hidden_rows, hidden_side
 from energax.evaluation._thermodynamics import FLAT_METHODS, reach, thermodynamics
 from energax.kernels import AbstractKernel, HeatBath, target
+from energax.paths import AbstractPath
 from energax.random import choose
 from energax.spaces import AbstractDiscreteSpace, Torus
 
@@ -42,7 +43,7 @@ Attempt: TypeAlias = Callable[[float], LogZ]
 def log_z(
     energy: AbstractEnergy,
     *,
-    base: AbstractDensity | None = None,
+    base: AbstractDensity | AbstractPath | None = None,
     kernel: AbstractKernel | None = None,
     data: Any = None,
     level: float = 0.95,
@@ -106,7 +107,8 @@ def log_z(
     Args:
         energy: The model. Of a latent energy log Z is that of the joint law, which its marginal shares.
         base: Base law of the path; by default independent sites fitted to the data or else to the model (discrete
-            spaces), a normal law fitted likewise (Euclidean), the uniform law (boxes, tori).
+            spaces), a normal law fitted likewise (Euclidean), the uniform law (boxes, tori). Or a whole path that ends
+            at the energy, such as `paths.Trajectory`.
         kernel: An exact kernel; by default block Gibbs, heat bath or HMC, whichever fits. Step sizes are tuned. A
             machine with at most 32 hidden units, and fewer than observed ones, whose upper end block Gibbs cannot hold
             is annealed once more on its hidden side, by heat bath with the observed units summed out.
@@ -194,7 +196,7 @@ def _is_tempered(energy: AbstractEnergy) -> bool:
 def _annealing(
     energy: AbstractEnergy,
     kernel: AbstractKernel | None,
-    base: AbstractDensity | None,
+    base: AbstractDensity | AbstractPath | None,
     rows: Any,
     width: float,
     sizes: tuple[int | None, int | None, bool | None],
@@ -203,7 +205,8 @@ def _annealing(
     key: PRNGKey,
 ) -> Attempt:
     """Annealing in both directions, after a look at the kernel."""
-    chosen = default_kernel(energy, base) if kernel is None else kernel
+    start = base.start if isinstance(base, AbstractPath) else base
+    chosen = default_kernel(energy, start) if kernel is None else kernel
     if not chosen.exact:
         raise ArgumentError(f"log Z needs an exact kernel; {type(chosen).__name__} leaves exp(−E) only roughly alone.")
     target(energy, chosen)

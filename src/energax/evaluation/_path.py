@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from energax._errors import KernelMismatch, NotTractable
+from energax._errors import ArgumentError, KernelMismatch, NotTractable
 from energax._typing import PRNGKey
 from energax.densities import AbstractDensity, IndependentSites
 from energax.energies import AbstractEnergy, Block, blocks, exact_draw, latent, marginal, observed, observed_space
@@ -28,6 +28,8 @@ from energax.spaces import AbstractTwoValuedSpace
 
 _NUM_FOUND = BATCH // 2
 _HUNT_SWEEPS = 48
+_CHECKED = 8
+"""Draws at which a caller's path is compared with the energy."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Prepared:
 def prepare(
     energy: AbstractEnergy,
     kernel: AbstractKernel,
-    base: AbstractDensity | None,
+    base: AbstractDensity | AbstractPath | None,
     rows: Any,
     *,
     tell: Callable[[int], None],
@@ -65,7 +67,7 @@ def prepare(
     Args:
         energy: The model.
         kernel: The kernel.
-        base: The caller's base, which is taken as it is; None for a choice.
+        base: The caller's base or path, which is taken as it is; None for a choice.
         rows: Rows of data or None.
         tell: Called with the number of transitions made.
         key: Random key.
@@ -107,7 +109,7 @@ def can_draw_exactly(energy: AbstractEnergy) -> bool:
 def _plain(
     energy: AbstractEnergy,
     kernel: AbstractKernel,
-    base: AbstractDensity | None,
+    base: AbstractDensity | AbstractPath | None,
     rows: Any,
     *,
     tell: Callable[[int], None],
@@ -116,7 +118,11 @@ def _plain(
     """A base without modes, its path and pilot, and what it is."""
     space, keys = observed_space(energy), jax.random.split(key)
     by_blocks = "blocks" in kernel.needs
-    if base is not None:
+    given = base if isinstance(base, AbstractPath) else None
+    if isinstance(base, AbstractPath):
+        _check_end(base, energy, key=keys[0])
+        base, name = base.start, f"{type(base).__name__} (given)"
+    elif base is not None:
         name = f"{type(base).__name__} (given)"
     elif rows is not None:
         base, name = fit_base(space, rows, independent=by_blocks), "fitted to the data"
@@ -129,10 +135,23 @@ def _plain(
         base, name = fit_base(space, found, independent=by_blocks), "fitted to the model"
     if not name.endswith("(given)"):
         name = f"{type(base).__name__} {name}"
-    path = Geometric(base, energy)
+    path = Geometric(base, energy) if given is None else given
     pilot = run_pilot(path, kernel, key=keys[1])
     tell(pilot.num_transitions)
     return base, path, pilot, name
+
+
+def _check_end(path: AbstractPath, energy: AbstractEnergy, *, key: PRNGKey) -> None:
+    """Raise unless the path leads to the energy.
+
+    Raises:
+        ArgumentError: They differ at some draw of the start.
+    """
+    x = jax.vmap(lambda k: path.start.draw(key=k))(jax.random.split(key, _CHECKED))
+    ends = jax.vmap(lambda y: path.value(jnp.ones(()), y))(x), jax.vmap(marginal(energy))(x)
+    there, own = (np.asarray(end, np.float64) for end in ends)
+    if not np.allclose(there, own, rtol=1e-4, atol=1e-4 * float(np.abs(own[np.isfinite(own)]).max(initial=1.0))):
+        raise ArgumentError("The path that was given as `base` does not end at the energy whose log Z is asked for.")
 
 
 def _at_end(kernel: AbstractKernel, pilot: Pilot) -> AbstractKernel:
