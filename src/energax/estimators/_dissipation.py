@@ -41,9 +41,9 @@ def dissipated_work(
         Unreliable: The two laws do not overlap.
 
     Example:
-        >>> there, back = dissipated_work([0.4, 0.6] * 50, [-0.6, -0.4] * 50)
+        >>> there, back = dissipated_work([0.2, 1.0, 1.0] * 40, [-0.8, 0.0, 0.0] * 40)
         >>> round(there.value, 6), round(back.value, 6)
-        (0.0, 0.0)
+        (0.233333, 0.233333)
 
     References: [crooks1999], [bennett1976].
     """

@@ -86,13 +86,14 @@ def by_annealing(
 
 
 def _describe(prepared: Prepared, plan: Plan, num_transitions: int) -> dict[str, Any]:
+    lengths = prepared.pilot.lengths
     return {
         "base": prepared.base,
         "kernel": type(prepared.kernel).__name__,
         "num_levels": plan.num_steps + 1,
         "num_particles": plan.num_particles,
         "group_size": plan.group_size,
-        "thermodynamic_length": prepared.pilot.length,
+        "thermodynamic_length": prepared.pilot.length if lengths is None else float(lengths[-1]),
         "num_transitions": num_transitions,
     }
 
