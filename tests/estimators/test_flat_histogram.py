@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -37,6 +39,17 @@ def test_draws_in_exact_proportion_give_exact_functions():
     # A constant in all weights does not matter.
     other = weighted_histogram(LEVELS[index], log_states[index] + 700.0, beta=BETA)
     assert other.log_z(BETA).value == pytest.approx(found.log_z(BETA).value, abs=1e-12)
+
+
+def test_a_bias_that_is_shared_has_the_spread_of_one_repeat():
+    rng = np.random.default_rng(2)
+    index = rng.integers(0, 4, (9, 50))
+    found = weighted_histogram(LEVELS[index], np.zeros(index.shape), beta=BETA)
+    wider = dataclasses.replace(found, inflation=3.0)
+    assert wider.log_z(BETA).stderr == pytest.approx(3.0 * found.log_z(BETA).stderr)
+    own = [weighted_histogram(LEVELS[[i, i]], np.zeros((2, 50)), beta=BETA).energy(0.0).value for i in index]
+    assert wider.energy(0.0).stderr == pytest.approx(np.std(own, ddof=1))
+    assert wider.mean_energies([0.0])[1][0, 0] == pytest.approx(np.var(own, ddof=1))
 
 
 def test_many_energies_are_put_into_cells():

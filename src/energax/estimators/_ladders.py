@@ -31,6 +31,8 @@ class LadderHistogram:
         weakest_cut: The fewest draws, in effect, that two halves of the levels share; infinite where all draws come
             from one law.
         method: What the draws come from.
+        inflation: Factor on the error bars: 1, or √R where R repeats are told to share a bias that their mean keeps, so
+            that the bar is the spread of one of them.
     """
 
     betas: Floats
@@ -38,6 +40,7 @@ class LadderHistogram:
     log_states: Floats
     weakest_cut: float
     method: str = "pt-mbar"
+    inflation: float = 1.0
 
     def log_z(self, beta: float) -> Estimate:
         """Estimate of log Z(β) − log Z(betas[0]) in nats."""
@@ -59,7 +62,7 @@ class LadderHistogram:
         """Means of E at several β, shape (B,), and their covariance, shape (B, B)."""
         rows = np.stack([self._moments(float(beta))[0] for beta in np.asarray(betas)], axis=1)
         others = rows[1:] - rows[1:].mean(0)
-        return rows[0], (len(others) - 1) / len(others) * others.T @ others
+        return rows[0], self.inflation**2 * (len(others) - 1) / len(others) * others.T @ others
 
     def _exponents(self, beta: float) -> Floats:
         return self.log_states - reduced(np.asarray([beta]), self.levels)
@@ -86,7 +89,7 @@ class LadderHistogram:
         if not np.isfinite(rows).all():
             why = ("infinite: E is infinite somewhere, which β = 0 allows.",)
             return Estimate(rows[0], math.nan, len(others), self.method, diagnostics, why)
-        stderr = math.sqrt((len(others) - 1) * float(np.mean((others - others.mean()) ** 2)))
+        stderr = self.inflation * math.sqrt((len(others) - 1) * float(np.mean((others - others.mean()) ** 2)))
         return Estimate(rows[0], stderr, len(others), self.method, diagnostics)
 
     def __repr__(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -77,7 +79,9 @@ class FlatLadders(AbstractLadders):
         else:
             logs = self._shares(energies)
         flat = energies.reshape(_REPEATS, -1), logs.reshape(_REPEATS, -1)
-        return weighted_histogram(*flat, beta=self.beta, method=self.method)
+        found = weighted_histogram(*flat, beta=self.beta, method=self.method)
+        # What ln f has left behind is in all repeats alike, and does not go away in their mean.
+        return dataclasses.replace(found, inflation=math.sqrt(_REPEATS)) if self.method == "wang-landau" else found
 
     def _shares(self, energies: Float[np.ndarray, "repeat walker draw"]) -> Float[np.ndarray, "repeat walker draw"]:
         """The states of a bin, as each repeat has counted them, shared out among its draws from the bin."""

@@ -158,8 +158,9 @@ def thermodynamics(
     ``"multicanonical"`` and ``"wang-landau"``, for discrete energies, run 16 groups of 16 walkers between the energies
     of β = 0 and the deepest ones instead (`sampling.wang_landau`): the first holds the weights that it has learnt, so
     that its draws are those of an exact chain, the second learns all the time and has the spread of its repeats for
-    an error bar. Signs against them are fewer than four journeys for each group from energies as at β = 0 to energies
-    as at `beta`, or back; R-hat of the energy above 1.1; a Wang–Landau histogram that does not become flat.
+    an error bar: that of one repeat, not of their mean, because they share what ln f has left behind. Signs against
+    them are fewer than four journeys for each group from energies as at β = 0 to energies as at `beta`, or back; R-hat
+    of the energy above 1.1; a Wang–Landau histogram that does not become flat.
 
     What speaks against equilibrium takes the ends of the interval away and is said: fewer configurations that
     travelled from β = 0 to `beta` than there are ladders; R-hat above 1.1 of the energy at one of eight levels.
