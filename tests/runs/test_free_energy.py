@@ -16,7 +16,8 @@ from energax.energies import read_energy
 from energax.evaluation._thermodynamics import reach
 from energax.exact import ising_torus
 from energax.exact import log_z as exact_log_z
-from energax.runs import open_system
+from energax.runs import load, open_system
+from energax.training import checkpoints
 
 FALSE_ALARM = 1e-6
 
@@ -96,6 +97,7 @@ def test_files_of_couplings_and_weights(capsys):
         ("isink --size 4", "no model, no directory of a run and no file. Did you mean 'ising'"),
         ("ising --beta 0", "must be a number other than 0"),
         ("ising --method mbar", "Unknown method 'mbar'"),
+        ("ising --method trajectory", "name a RUN, and leave --beta out"),
         ("ising --size 1", "needs --size of 2 or more"),
         ("lj13 --size 4", "comes in one size"),
         ("phi4 --size 3 --method pt-mbar", "diverges as β goes to 0"),
@@ -132,3 +134,17 @@ def test_instances_whose_log_z_is_known(name, capsys):
     found = ask(capsys, f"{statphys(name)} --beta {beta} --budget 500000")
     assert found["warnings"] == []
     assert abs(found["log_z"]["value"] - truth) <= reach(1.0 - FALSE_ALARM) * found["log_z"]["stderr"]
+
+
+@pytest.mark.slow
+def test_a_run_along_its_checkpoints(capsys):
+    """Training keeps the models of steps 1, 2, 4 ...; log Z along them is that of the trained one."""
+    np.save("rows.npy", np.random.default_rng(0).integers(0, 2, (64, 1)).repeat(6, axis=1))
+    command = "fit rows.npy --model rbm --hidden 3 --num-steps 40 --batch-size 32 --out run --json"
+    assert main(command.split()) == 0
+    capsys.readouterr()
+    assert {1, 2, 4, 8, 16, 32, 40} <= set(checkpoints("run"))
+    found = ask(capsys, "run --method trajectory --budget 200000")
+    assert found["diagnostics"]["base"] == "Trajectory (given)"
+    assert found["log_z"]["lower"] <= found["log_z"]["exact"]
+    assert found["log_z"]["exact"] == pytest.approx(exact_log_z(load("run")), abs=1e-4)

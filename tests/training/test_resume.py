@@ -244,3 +244,12 @@ def test_nor_can_two_threads(toy, tmp_path):
 
     toy.fit(directory=tmp_path, hooks=[Second()])
     assert errors == ["refused"]
+
+
+def test_checkpoints_at_doublings_are_kept_and_change_nothing(toy, finished, same_bytes, tmp_path):
+    """A run that keeps its trajectory ends in the same bits, also after an interruption."""
+    with pytest.raises(Killed):
+        toy.fit(directory=tmp_path, hooks=[KillAt(10)], keep=1, keep_doublings=True, **OPTIONS)
+    same_bytes(finished, toy.fit(directory=tmp_path, resume=True, keep=1, keep_doublings=True, **OPTIONS))
+    assert {0, 1, 2, 4, 8, 16, 20} <= set(training.checkpoints(tmp_path))
+    assert not {3, 5, 6, 7, 9, 10} & set(training.checkpoints(tmp_path))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from energax import evaluation, report, runs
+from energax import report, runs
 from energax.cli._output import Output
 from energax.cli._parse import flat, parse
 from energax.runs import SIMULATED
@@ -22,7 +22,12 @@ def free_energy(arguments: Sequence[str]) -> int:
             ("q", int | None, None, "Number of values of a site of potts; 3 by default."),
             ("instance", int | None, None, "Which couplings spin-glass has; 0 by default."),
             ("beta", float, 1.0, "Inverse temperature; 1 is the energy as it is."),
-            ("method", str, "auto", f"One of: {', '.join(evaluation.METHODS)}."),
+            (
+                "method",
+                str,
+                "auto",
+                f"One of: {', '.join(runs.FREE_ENERGY_METHODS)}; trajectory goes along the checkpoints of a RUN.",
+            ),
             ("width", float | None, None, "Wanted width of the interval in nats: 0.01 by default, annealing 0.3."),
             ("budget", int, 8_000_000, "The most transitions."),
             ("seed", int, 0, "Seed of everything random."),

@@ -6,6 +6,7 @@ from energax.runs._configs import TrainingConfig as TrainingConfig
 from energax.runs._directory import fresh_directory as fresh_directory
 from energax.runs._entry import Entry as Entry
 from energax.runs._files import replace_arrays as replace_arrays
+from energax.runs._free_energy import METHODS as FREE_ENERGY_METHODS
 from energax.runs._free_energy import FreeEnergy as FreeEnergy
 from energax.runs._free_energy import System as System
 from energax.runs._free_energy import free_energy as free_energy
@@ -45,6 +46,7 @@ from energax.runs._summary import plain as plain
 
 __all__ = [
     "DEFAULTS",
+    "FREE_ENERGY_METHODS",
     "KERNELS",
     "MODELS",
     "OBJECTIVES",

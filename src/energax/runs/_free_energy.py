@@ -23,6 +23,7 @@ from energax.runs._simulated import SIMULATED
 from energax.runs._simulation_plan import load_energy, plan_simulation
 from energax.runs._summary import plain
 
+METHODS = (*evaluation.METHODS, "trajectory")
 _CURVE = 61
 _CHEAP_CURVE = 2**14
 """States through which an exact curve may go at each of its points."""
@@ -36,11 +37,13 @@ class System:
         name: How it was asked for.
         energy: The energy at β = 1.
         rows: Rows of data that belong to it, None without.
+        run: The run whose model it is, None for what was not trained.
     """
 
     name: str
     energy: AbstractEnergy
     rows: np.ndarray | None = None
+    run: Run | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +120,7 @@ def open_system(name: str, *, size: int | None = None, q: int | None = None, ins
         raise ArgumentError(f"--size, --q and --instance belong to named models, of which {name} is none.")
     if path.is_dir():
         run = Run.open(path)
-        return System(name, run.energy, run.training_rows())
+        return System(name, run.energy, run.training_rows(), run)
     return System(name, read_energy(path) if path.is_file() else load_energy(name))
 
 
@@ -136,7 +139,7 @@ def free_energy(
     Args:
         system: What `open_system` returns.
         beta: Inverse temperature, not 0.
-        method: As in `evaluation.log_z`.
+        method: As in `evaluation.log_z`; or ``"trajectory"``, along the checkpoints of a run.
         width: Wanted width of the interval, nats; by default that of `evaluation.log_z`.
         budget: The most transitions.
         seed: Seed of everything random.
@@ -152,18 +155,28 @@ def free_energy(
     if beta != 1:
         energy = Tempered(energy, jnp.asarray(beta, jnp.result_type(float)))
     tell = progress or (lambda stage, done, total: None)
-    found = evaluation.log_z(
-        energy,
-        data=system.rows,
-        method=method,
-        width=width,
-        budget=budget,
-        key=jax.random.key(seed),
-        progress=lambda done, total: tell("log Z", done, total),
-    )
+    options = {
+        "data": system.rows,
+        "width": width,
+        "budget": budget,
+        "key": jax.random.key(seed),
+        "progress": lambda done, total: tell("log Z", done, total),
+    }
+    if method == "trajectory":
+        found = evaluation.log_z_from_checkpoints(_checkpoints(system, beta), **options)
+    else:
+        found = evaluation.log_z(energy, method=method, **options)
     curves = None if found.thermodynamics is None else _curves(system.energy, beta, found.thermodynamics)
     leaves = jax.tree.leaves(observed_space(energy).struct)
     return FreeEnergy(system.name, beta, found, sum(math.prod(leaf.shape) for leaf in leaves), curves)
+
+
+def _checkpoints(system: System, beta: float) -> list[AbstractEnergy]:
+    if system.run is None or beta != 1:
+        raise ArgumentError(
+            "--method trajectory goes along the checkpoints of a run to its model: name a RUN, and leave --beta out."
+        )
+    return system.run.trajectory
 
 
 def _curves(energy: AbstractEnergy, beta: float, found: Thermodynamics) -> dict[str, Any]:

@@ -23,10 +23,12 @@ from energax.paths import Geometric
 from energax.runs._configs import RunConfig, TrainingConfig, check_seed, read_config, write_config
 from energax.runs._directory import fresh_directory
 from energax.runs._plan import open_data
-from energax.runs._registry import build_energy, build_kernel, build_objective
+from energax.runs._registry import build_energy, build_kernel, build_objective, num_parameters
 from energax.sampling import Samples, StepSizeAdaptation, anneal, sample
-from energax.training import FitResult, Learner, fit, load_energy
+from energax.training import FitResult, Learner, checkpoints, fit, load_energy
 
+_SMALL = 200_000
+"""Parameters of a model whose checkpoints at doublings of the step, some twenty of a few megabytes, burden no disk."""
 _KEYS = {"init": 0, "train": 1, "sample": 2, "evaluate": 3}
 
 
@@ -105,6 +107,8 @@ class Run:
     def fit(self, *, resume: bool = False, from_step: int | None = None, hooks: Sequence[Any] = ()) -> FitResult:
         """Train, from the beginning or from the last checkpoint.
 
+        Checkpoints at doublings of the step are kept, as long as together they are small.
+
         Args:
             resume: Continue an interrupted run.
             from_step: Continue from this checkpoint instead of the last one.
@@ -121,7 +125,18 @@ class Run:
             hooks=hooks,
             resume=resume,
             from_step=from_step,
+            keep_doublings=num_parameters(self.untrained) <= _SMALL,
         )
+
+    @property
+    def trajectory(self) -> list[AbstractEnergy]:
+        """The model at every checkpoint that is kept, from before the first update to the trained one.
+
+        Raises:
+            CheckpointError: One of them is damaged.
+        """
+        steps = sorted(step for step in checkpoints(self.directory) if step > 0)
+        return [self.untrained, *(load_energy(self.directory, like=self.untrained, step=step) for step in steps)]
 
     @functools.cached_property
     def energy(self) -> AbstractEnergy:

@@ -21,16 +21,17 @@ class Archive:
     Args:
         directory: The run's directory.
         keep: Number of newest checkpoints to keep beside those that a recovery may need.
+        keep_doublings: Whether those of `is_doubling` steps are kept too.
     """
 
-    def __init__(self, directory: Path | None, keep: int) -> None:
+    def __init__(self, directory: Path | None, keep: int, keep_doublings: bool = False) -> None:
         self.directory = directory
         self.store = None if directory is None else Store(directory)
         self.anchors = Anchors(None if self.store is None else self.store.load)
         self.history: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self._file = None if directory is None else MetricsFile(directory / "metrics.jsonl")
-        self._keep = keep
+        self._keep, self._keep_doublings = keep, keep_doublings
         self._length_before: int | None = None
         self._last_save = time.monotonic()
         self._save_seconds = 0.0
@@ -98,7 +99,9 @@ class Archive:
             if anchor.step != snapshot.step and not self.has(anchor.step):
                 self.store.save(anchor)
         self.store.save(snapshot)
-        self.store.prune({*self.store.steps()[-self._keep :], *self.anchors.steps})
+        steps = self.store.steps()
+        trail = [step for step in steps if self._keep_doublings and is_doubling(step)]
+        self.store.prune({*steps[-self._keep :], *self.anchors.steps, *trail})
         self._last_save = time.monotonic()
         self._save_seconds = self._last_save - begin
 
@@ -117,3 +120,12 @@ class Archive:
                 self.store.remove_after(step)
             except OSError as error:
                 raise RunError(f"{self.store.folder} could not be changed: {error.strerror or error}.") from error
+
+
+def is_doubling(step: int) -> bool:
+    """Whether a step is 0 or a power of two.
+
+    Models change fast at first and slowly later: the parameters of a run that is sampled at doublings are a path of
+    about equal steps, in a dozen checkpoints.
+    """
+    return step & (step - 1) == 0

@@ -45,6 +45,7 @@ def fit(
     checkpoint_every: int | None = None,
     log_every: int | None = None,
     keep: int = 3,
+    keep_doublings: bool = False,
     recovery: Recovery | None = _RECOVERY,
     throw: bool = True,
     generator: str = "auto",
@@ -83,6 +84,8 @@ def fit(
         log_every: Updates between two lines of the log, over which metrics are averaged. None: 50, or a hundredth of
             `num_steps` if that is less.
         keep: Number of newest checkpoints kept on the disk, beside the good ones.
+        keep_doublings: Also write and keep those of the steps 1, 2, 4, 8 ..., a path for log Z (`paths.Trajectory`);
+            give it again when the run is continued.
         recovery: What is done on failure. None only reports, except that values that are not finite end the run.
         throw: Raise `Diverged` when recovery does not help; otherwise return the last good state with
             ``result="diverged"``.
@@ -116,7 +119,9 @@ def fit(
         step = _first_step(directory, resume=resume, from_step=from_step)
         if log_every is None:
             log_every = default_log_every(num_steps) if step is None else _saved_log_every(directory, step)
-        plan = Plan(num_steps, batch_size, log_every, checkpoint_every, keep, recovery, directory, config)
+        plan = Plan(
+            num_steps, batch_size, log_every, checkpoint_every, keep, recovery, directory, config, keep_doublings
+        )
         loop = Loop(learner, batches, plan, key=key, hooks=hooks)
         if step is None:
             _write_config(directory, config)

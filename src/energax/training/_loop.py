@@ -12,7 +12,7 @@ import numpy as np
 
 from energax._errors import Diverged
 from energax._typing import PRNGKey
-from energax.training._archive import Archive
+from energax.training._archive import Archive, is_doubling
 from energax.training._batches import Batches
 from energax.training._checkpoints import Snapshot
 from energax.training._compiled import Progress, Updater
@@ -48,7 +48,7 @@ class Loop:
         self._updater.begin(learner.init(first, key=init_key), first)
         self._thermometer = self._new_thermometer(None)
         self._stopwatch = Stopwatch()
-        self.archive = Archive(plan.directory, plan.keep)
+        self.archive = Archive(plan.directory, plan.keep, plan.keep_doublings)
         self.step = 0
         self.scale = 1.0
 
@@ -128,6 +128,8 @@ class Loop:
     def _is_due(self) -> bool:
         if self.archive.store is None:
             return False
+        if self._plan.keep_doublings and is_doubling(self.step):
+            return True
         if self._plan.checkpoint_every is not None:
             return self.step % self._plan.checkpoint_every == 0
         return self.archive.is_due(at_anchor=self.step % self._plan.anchor_every == 0)

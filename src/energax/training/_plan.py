@@ -22,7 +22,7 @@ _WINDOWS_PER_ANCHOR = 10
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How a run is made. All fields but `num_steps` and `keep` shape its trajectory and are fixed at its beginning.
+    """How a run is made. All fields but `num_steps` and those that keep checkpoints shape its trajectory and are fixed.
 
     Attributes:
         num_steps: Update at which the run ends.
@@ -34,6 +34,7 @@ class Plan:
         recovery: What is done when training fails; None: failures are only reported.
         directory: The run's directory.
         config: The run's configuration, saved with every checkpoint.
+        keep_doublings: Whether checkpoints of the steps 1, 2, 4, 8 ... are written, and kept beside those.
     """
 
     num_steps: int
@@ -44,6 +45,7 @@ class Plan:
     recovery: Recovery | None
     directory: Path | None
     config: dict[str, Any] | None
+    keep_doublings: bool = False
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "batch_size", "log_every", "keep"):
