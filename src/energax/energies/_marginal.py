@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Float
 
 from energax._errors import NotTractable
 from energax._typing import Configuration, PRNGKey, Scalar
@@ -17,6 +17,7 @@ from energax.energies._capabilities import (
     Block,
     blocks,
     conditional_logits,
+    conditional_logits_at,
     conditional_normals,
     discrete_part,
     exact_draw,
@@ -24,6 +25,7 @@ from energax.energies._capabilities import (
     is_factorised,
     latent,
     log_normalizer,
+    logits_from_energies,
 )
 from energax.spaces import AbstractArraySpace, AbstractDiscreteSpace, AbstractSpace, Product
 
@@ -118,11 +120,42 @@ class Marginal(AbstractEnergy):
             if others:
                 flat = flat.at[np.flatnonzero(~closed[name])].set(others[name].astype(flat.dtype))
             whole[name] = flat.reshape(space.shape)
-        value = self.energy(whole)
+        return self.energy(whole) - self._log_sum(whole, closed)
+
+    def _log_sum(self, whole: Configuration, closed: dict[str, Bool[np.ndarray, "..."]]) -> Scalar:
+        """Log of the sum over the sites in `closed`, relative to the configuration `whole` is in."""
+        totals: list[Scalar] = []
         for name, space in self._spaces.items():
-            logs = _site_sums(self.energy, space, whole, name)
-            value = value - jnp.sum(logs if closed[name].all() else jnp.where(closed[name], logs, 0))
-        return value
+            if isinstance(space, AbstractDiscreteSpace) and closed[name].all():
+                totals.append(space.total_log_partition(conditional_logits(self.energy, whole, name)))
+            else:
+                logs = _site_sums(self.energy, space, whole, name)
+                totals.append(jnp.sum(logs if closed[name].all() else jnp.where(closed[name], logs, 0)))
+        return sum(totals[1:], totals[0])
+
+
+@conditional_logits_at.register
+def _(energy: Marginal, x: Array, site: Array) -> Float[Array, "..."]:
+    """Of a machine of two blocks: what the units that stay have in common with each other is never computed."""
+    space, closed = energy.space, energy._closed
+    alone = is_factorised(energy.energy, (energy.keep,)) and all(mask.all() for mask in closed.values())
+    if not (alone and isinstance(space, AbstractDiscreteSpace)):
+        return conditional_logits_at.dispatch(AbstractEnergy)(energy, x, site)
+    first = {name: _first(part) for name, part in energy._spaces.items()}
+
+    def log_sum(value: Array) -> Scalar:
+        moved = x.reshape(-1).at[site].set(value.astype(x.dtype)).reshape(x.shape)
+        return energy._log_sum({energy.keep: moved, **first}, closed)
+
+    own = conditional_logits(energy.energy, {energy.keep: x, **first}, energy.keep)
+    sums = jax.vmap(log_sum)(jnp.asarray(space.values))
+    return own.reshape(space.num_sites, *own.shape[x.ndim :])[site] + logits_from_energies(space, -sums)
+
+
+def _first(space: AbstractArraySpace) -> Array:
+    """All sites at their first value, or 0."""
+    start = space.values[0] if isinstance(space, AbstractDiscreteSpace) else 0.0
+    return jnp.full(space.shape, start, space.struct.dtype)
 
 
 def _site_sums(energy: AbstractEnergy, space: AbstractArraySpace, whole: Configuration, name: str) -> Array:

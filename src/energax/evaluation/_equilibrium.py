@@ -53,9 +53,9 @@ class Ladders:
     num_transitions: int
 
 
-def ladder_levels(pilot: Pilot) -> np.ndarray:
-    """Levels of a ladder, about half of whose swaps are accepted."""
-    return pilot.levels(int(np.clip(math.ceil(pilot.length / _SPACING) + 1, 4, _MAX_LEVELS)))
+def ladder_levels(pilot: Pilot, spacing: float = _SPACING) -> np.ndarray:
+    """Levels of a ladder at this thermodynamic length from each other; at 0.9 about half of its swaps are accepted."""
+    return pilot.levels(int(np.clip(math.ceil(pilot.length / spacing) + 1, 4, _MAX_LEVELS)))
 
 
 def run_ladders(

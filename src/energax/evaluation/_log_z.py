@@ -21,19 +21,22 @@ from energax.evaluation._default_kernel import default_kernel
 from energax.evaluation._path import can_draw_exactly
 from energax.evaluation._progress import Transitions
 from energax.evaluation._result import LogZ
+from energax.evaluation._rounds import reach
 from energax.evaluation._rows import some_rows
 from energax.evaluation._side import hidden_rows, hidden_side
-from energax.evaluation._thermodynamics import FLAT_METHODS, reach, thermodynamics
+from energax.evaluation._tempered_path import by_path_tempering
+from energax.evaluation._thermodynamics import FLAT_METHODS, thermodynamics
 from energax.kernels import AbstractKernel, HeatBath, target
 from energax.paths import AbstractPath
 from energax.random import choose
-from energax.spaces import AbstractDiscreteSpace, Torus
+from energax.spaces import AbstractDiscreteSpace, Box, Euclidean, Torus
 
 METHODS = ("auto", "ais", "smc", "pt-mbar", "ti", *FLAT_METHODS, "exact")
 _MAX_ROWS = 10_000
 _BUDGET = 8_000_000
 _LEAST_BUDGET = 20_000
 _CHEAP_STATES = 2**20
+_FEW_HIDDEN = 16
 _ANNEALED_WIDTH, _TEMPERED_WIDTH = 0.3, 0.01
 
 Attempt: TypeAlias = Callable[[float], LogZ]
@@ -59,15 +62,16 @@ def log_z(
 ) -> LogZ:
     """Interval for log Z = log ∫ exp(−E), each end of which says what it rests on.
 
-    **Methods.** ``"auto"`` takes replica exchange from β = 0 (``"pt-mbar"``) for discrete energies without hidden
-    units, such as lattices, where nothing else is asked for, and annealing in both directions for all others; if what
-    it took has no upper end, the next one that fits is tried, and each attempt then has its share of the probability
-    to fail. ``method`` of the result says which one spoke.
+    **Methods.** ``"auto"`` takes replica exchange (``"pt-mbar"``) for energies without hidden units where nothing else
+    is asked for and no data are given, and annealing in both directions for all others; if what it took has no upper
+    end, the next one that fits is tried, and each attempt then has its share of the probability to fail. ``method`` of
+    the result says which one spoke.
 
     ``"ais"`` and ``"smc"``: annealing, as follows, with independent or with resampled particles (``"auto"`` decides by
-    a pilot). ``"pt-mbar"``: see `thermodynamics`; both ends *assume equilibrium*. ``"ti"``: the same draws,
-    integrated, −∫ ⟨E⟩ dβ. ``"wang-landau"`` and ``"multicanonical"``, for discrete energies: flat histograms, see
-    `thermodynamics`. ``"exact"``: no sampling, where that is cheap.
+    a pilot). ``"pt-mbar"``: replica exchange from β = 0, see `thermodynamics`; along (1 − t) E_0 + t E from a base law
+    where the space has no uniform one, or where a base is given. Both ends *assume equilibrium*. ``"ti"``: the same
+    draws, integrated, −∫ ⟨E⟩ dβ. ``"wang-landau"`` and ``"multicanonical"``, for discrete energies: flat histograms,
+    see `thermodynamics`. ``"exact"``: no sampling, where that is cheap.
 
     **Lower end, certified.** Annealed importance sampling from a normalised base law gives independent weights with
     E w = Z, however badly the chains mix. With probability 1 − δ the bound of `mean_lower_bound` lies below log Z;
@@ -110,8 +114,8 @@ def log_z(
             spaces), a normal law fitted likewise (Euclidean), the uniform law (boxes, tori). Or a whole path that ends
             at the energy, such as `paths.Trajectory`.
         kernel: An exact kernel; by default block Gibbs, heat bath or HMC, whichever fits. Step sizes are tuned. A
-            machine with at most 32 hidden units, and fewer than observed ones, whose upper end block Gibbs cannot hold
-            is annealed once more on its hidden side, by heat bath with the observed units summed out.
+            machine with at most 16 hidden units, and fewer than observed ones, is annealed on its hidden side, by heat
+            bath with the observed units summed out; one with at most 32 if block Gibbs cannot hold the upper end.
         data: Rows of data, an array or a split: starts of one family of ladders, and what the base is fitted to.
         level: Probability with which the ends that have a kind hold together.
         width: Wanted distance of the ends in nats, by default 0.3 where particles are annealed and 0.01 with
@@ -159,19 +163,27 @@ def log_z(
     free = base is None and num_levels is None and num_particles is None
     side = hidden_side(energy) if free and kernel is None else None
     tempering = method in ("pt-mbar", "ti", *FLAT_METHODS)
-    if tempering and not free:
-        raise ArgumentError(f"method={method!r} starts at β = 0: base, num_levels and num_particles are not for it.")
+    if tempering and not (num_levels is None and num_particles is None):
+        raise ArgumentError(f"method={method!r} tunes its own levels: num_levels and num_particles are not for it.")
     attempts = []
     if tempering or (method == "auto" and free and kernel is None and rows is None and _is_tempered(energy)):
         narrow = _TEMPERED_WIDTH if width is None else width
-        attempts.append(_tempering(energy, side, kernel, narrow, budget, method, tell, keys[2]))
+        by_path = base is not None or (space.log_volume == math.inf and latent(energy) is None)
+        if by_path and method not in FLAT_METHODS:
+            attempts.append(_path_tempering(energy, kernel, base, rows, narrow, budget, method == "ti", tell, keys[2]))
+        elif base is not None:
+            raise ArgumentError(f"method={method!r} starts at β = 0: a base law is not for it.")
+        else:
+            attempts.append(_tempering(energy, side, kernel, narrow, budget, method, tell, keys[2]))
     if not tempering:
         resample = None if method == "auto" else method == "smc"
         sizes = num_levels, num_particles, resample
         width = _ANNEALED_WIDTH if width is None else width
         attempts.append(_annealing(energy, kernel, base, rows, width, sizes, budget, tell, keys[0]))
         if side is not None:
-            attempts.append(_side_annealing(side, rows, width, sizes, budget, tell, keys[1]))
+            # What costs a sweep of the smaller side little is tried there first: it is where modes are left.
+            first = 0 if cast(AbstractDiscreteSpace, side.space).num_sites <= _FEW_HIDDEN else 1
+            attempts.insert(first, _side_annealing(side, rows, width, sizes, budget, tell, keys[1]))
     # Each attempt may fail in its share of the cases in which the whole may.
     own = 1.0 - (1.0 - level) / len(attempts)
     found = attempts[0](own)
@@ -190,7 +202,8 @@ def log_z(
 def _is_tempered(energy: AbstractEnergy) -> bool:
     """Whether replica exchange from β = 0 is what is tried first."""
     space = observed_space(energy)
-    return (space.is_discrete or isinstance(space, Torus)) and latent(energy) is None and not can_draw_exactly(energy)
+    able = space.is_discrete or isinstance(space, Torus | Box | Euclidean)
+    return able and latent(energy) is None and not can_draw_exactly(energy)
 
 
 def _annealing(
@@ -233,6 +246,30 @@ def _side_annealing(
         return dataclasses.replace(found, diagnostics={**found.diagnostics, "side": "hidden"})
 
     return attempt
+
+
+def _path_tempering(
+    energy: AbstractEnergy,
+    kernel: AbstractKernel | None,
+    base: AbstractDensity | None,
+    rows: Any,
+    width: float,
+    budget: int,
+    integrate: bool,
+    tell: Transitions,
+    key: PRNGKey,
+) -> Attempt:
+    """Replica exchange along the path from a base law."""
+    if latent(energy) is not None:
+        raise ArgumentError(
+            f"Hidden units of {type(energy).__name__} are summed out along a path from a base law, where log Z is no "
+            'function of one energy: use method="ais" or "smc", or leave the method out.'
+        )
+    chosen = default_kernel(energy, base) if kernel is None else kernel
+    if not chosen.exact:
+        raise ArgumentError(f"log Z needs an exact kernel; {type(chosen).__name__} leaves exp(−E) only roughly alone.")
+    target(energy, chosen)
+    return lambda level: by_path_tempering(energy, chosen, base, rows, level, width, budget, integrate, tell, key)
 
 
 def _tempering(

@@ -73,7 +73,7 @@ def prepare(
         key: Random key.
     """
     keys = jax.random.split(key, 7)
-    base, path, pilot, name = _plain(energy, kernel, base, rows, tell=tell, key=keys[0])
+    base, path, pilot, name = plain_path(energy, kernel, base, rows, tell=tell, key=keys[0])
     if can_draw_exactly(energy):
         return Prepared(path, kernel, pilot, None, None, name)
     at_end = _at_end(kernel, pilot)
@@ -106,7 +106,7 @@ def can_draw_exactly(energy: AbstractEnergy) -> bool:
     return True
 
 
-def _plain(
+def plain_path(
     energy: AbstractEnergy,
     kernel: AbstractKernel,
     base: AbstractDensity | AbstractPath | None,
@@ -115,7 +115,7 @@ def _plain(
     tell: Callable[[int], None],
     key: PRNGKey,
 ) -> tuple[AbstractDensity, AbstractPath, Pilot, str]:
-    """A base without modes, its path and pilot, and what it is."""
+    """A base without modes, its path and pilot, and what it is; arguments as those of `prepare`."""
     space, keys = observed_space(energy), jax.random.split(key)
     by_blocks = "blocks" in kernel.needs
     given = base if isinstance(base, AbstractPath) else None

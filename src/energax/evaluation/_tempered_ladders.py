@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,11 +13,13 @@ import numpy as np
 from jaxtyping import Float
 
 from energax._errors import Diverged
-from energax._typing import PRNGKey
-from energax.energies import AbstractEnergy, Tempered
+from energax._typing import Configuration, PRNGKey, Scalar
+from energax.energies import AbstractEnergy
 from energax.estimators import LadderHistogram, histogram_of_counts, ladder_histogram, r_hat
-from energax.kernels import AbstractKernel, target
-from energax.paths import tempering
+from energax.evaluation._equilibrium import ladder_levels
+from energax.evaluation._pilot import Pilot
+from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
+from energax.paths import AbstractPath
 from energax.sampling import SpinExchange, SpinLadders, exchange_spins, replica_exchange, tune_ladder
 
 WORST_R_HAT = 1.1
@@ -27,10 +30,10 @@ _SPACING = 0.74
 """Thermodynamic length between levels of which about `_SWAP_RATE` of the swaps are accepted: erfc(0.74 / 2)."""
 _PACKED_COST = 0.2
 """A transition of a spin in a word, in transitions of others."""
-_MOST_DRAWS = 200_000
-"""Different energies in one set of equations; more draws than that are thinned."""
 _FEW_ENERGIES = 0.1
-"""Share of different energies among the draws below which all draws are counted."""
+"""Share of different energies among the draws from which on they are counted in bins."""
+_BIN = 0.02
+"""Width of a bin in β E: it moves log Z by less than 0.02²/24, 2e-5."""
 _MOST_TESTED, _MOST_TESTED_DRAWS = 8, 1000
 
 
@@ -116,20 +119,41 @@ class AbstractLadders(abc.ABC):
 
 
 class ReplicaLadders(AbstractLadders):
-    """Ladders of any kernel, tuned by `tune_ladder`."""
+    """Ladders of any kernel along a path, tuned by `tune_ladder`.
+
+    Args:
+        path: A path whose energies are E_0(x) + β D(x) with β = `last` t.
+        difference: D.
+        last: β at t = 1.
+        kernel: The kernel.
+        num_ladders: Independent ladders.
+        pilot: What is known of levels and step sizes.
+        key: Typed random key.
+    """
 
     def __init__(
-        self, energy: AbstractEnergy, beta: float, kernel: AbstractKernel, num_ladders: int, *, key: PRNGKey
+        self,
+        path: AbstractPath,
+        difference: Callable[[Configuration], Scalar],
+        last: float,
+        kernel: AbstractKernel,
+        num_ladders: int,
+        *,
+        pilot: Pilot | None = None,
+        key: PRNGKey,
     ) -> None:
         super().__init__()
-        self.energy, self.num_ladders, self.kernel = energy, num_ladders, type(kernel).__name__
-        self.path = tempering(Tempered(energy, jnp.asarray(beta, jnp.result_type(float))))
+        self.path, self.difference, self.num_ladders, self.kernel = path, difference, num_ladders, type(kernel).__name__
         target(self.path.at(jnp.ones(())), kernel)
         tune_key, self.key = jax.random.split(key)
+        ts = None if pilot is None else ladder_levels(pilot, _SPACING)
+        if pilot is not None and ts is not None and isinstance(kernel, AbstractStepSizeKernel):
+            kernel = kernel.with_step_size(jnp.asarray(pilot.step_sizes_at(ts), kernel.step_size.dtype))
         self.ladder = tune_ladder(
-            self.path, kernel, key=tune_key, num_sweeps=_TUNING_SWEEPS, num_chains=num_ladders, swap_rate=_SWAP_RATE
-        )
-        self.betas = beta * self.ladder.ts
+            self.path, kernel, key=tune_key, ts=ts, num_sweeps=_TUNING_SWEEPS, num_chains=num_ladders,
+            swap_rate=_SWAP_RATE,
+        )  # fmt: skip
+        self.betas = last * self.ladder.ts
         self.spent = sum(5 * sweeps * levels * num_ladders // 4 for sweeps, levels, _ in self.ladder.rounds)
         self.last, self.origin = self.ladder.last, None
 
@@ -139,13 +163,13 @@ class ReplicaLadders(AbstractLadders):
     def run(self, num_sweeps: int) -> None:
         run = replica_exchange(
             self.path, self.ladder.kernel, jnp.asarray(self.ladder.ts), self.last,
-            key=jax.random.fold_in(self.key, self.num_sweeps), num_sweeps=num_sweeps, save=self.energy, keep="all",
+            key=jax.random.fold_in(self.key, self.num_sweeps), num_sweeps=num_sweeps, save=self.difference, keep="all",
             origin=self.origin, throw=False,
         )  # fmt: skip
         assert run.every_level is not None
         energies = np.asarray(run.every_level[0])
         if np.isnan(energies).any():
-            raise Diverged("The energy is not a number at some draws. Look at it at draws of the uniform law.")
+            raise Diverged("The energy is not a number at some draws. Look at it at draws of the law at t = 0.")
         self.pieces.append(energies)
         self.lengths.append(num_sweeps)
         self.last, self.origin = run.last, run.origin
@@ -157,10 +181,11 @@ class ReplicaLadders(AbstractLadders):
         return np.concatenate(self.late(), axis=1)
 
     def histogram(self) -> LadderHistogram:
-        energies = self._kept()
+        energies = self._kept().astype(np.float64)
         some = energies.reshape(-1)[:: max(1, energies.size // 20_000)]
-        if len(np.unique(some)) >= _FEW_ENERGIES * some.size and energies.size > _MOST_DRAWS:
-            energies = energies[:, :: math.ceil(energies.size / _MOST_DRAWS)]
+        if len(np.unique(some)) >= _FEW_ENERGIES * some.size:
+            bins = np.rint(energies / (_BIN / abs(self.betas[-1])))
+            energies = bins * (_BIN / abs(self.betas[-1]))
         return ladder_histogram(energies, self.betas)
 
     def tested(self) -> Float[np.ndarray, "ladder draw level"]:

@@ -7,28 +7,26 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy.stats import t as student
 
 from energax._errors import ArgumentError, NotTractable, nearest
 from energax._typing import PRNGKey
-from energax.energies import AbstractEnergy, latent, observed_space
-from energax.estimators import Estimate, Interval, LadderHistogram, thermodynamic_integration
+from energax.energies import AbstractEnergy, Tempered, latent, observed_space
+from energax.estimators import Estimate, Interval, LadderHistogram
 from energax.evaluation._default_kernel import default_kernel
 from energax.evaluation._flat_ladders import FlatLadders
+from energax.evaluation._rounds import NUM_LADDERS, equilibrium_interval, integrated, run_rounds
 from energax.evaluation._tempered_ladders import AbstractLadders, PackedLadders, ReplicaLadders
 from energax.kernels import AbstractKernel
+from energax.paths import tempering
 from energax.random import choose
 from energax.sampling import packable
 
 BUDGET = 8_000_000
 FLAT_METHODS = ("wang-landau", "multicanonical")
-_NUM_LADDERS = 16
-_FIRST_SWEEPS, _LEAST_SWEEPS = 128, 512
-_INTEGRATED = 65
-"""Points of β for thermodynamic integration, more than there are levels: draws of the levels around tell the means."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -89,20 +87,11 @@ class Thermodynamics:
 
         Where something speaks against equilibrium it has no ends.
         """
-        found = self.log_z()
-        if self.warnings:
-            return Interval(-math.inf, math.inf, "none", "none", level)
-        far = reach(level, found.diagnostics["num_groups"]) * found.stderr
-        kind = "assumes-equilibrium"
-        return Interval(found.value - far, found.value + far, kind, kind, level)
+        return equilibrium_interval(self.log_z(), self.warnings, level)
 
     def integrated(self) -> Estimate:
         """Log Z at the last level by thermodynamic integration, −∫ ⟨E⟩ dβ, with a spline through 65 means."""
-        betas = np.linspace(0.0, self.betas[-1], _INTEGRATED)
-        means, covariance = self.histogram.mean_energies(betas)
-        sign = 1.0 if self.betas[-1] > 0 else -1.0
-        found = thermodynamic_integration(sign * betas, sign * means, covariance, rule="spline")
-        return self._told(found).negated().shifted(self.log_volume)
+        return self._told(integrated(self.histogram, float(self.betas[-1]))).shifted(self.log_volume)
 
     def curve(self, betas: ArrayLike) -> dict[str, tuple[Float[np.ndarray, " b"], Float[np.ndarray, " b"]]]:
         """Values and error bars at several β of ``log_z``, ``energy``, ``heat_capacity`` and ``entropy``."""
@@ -216,49 +205,15 @@ def thermodynamics(
             raise ArgumentError(
                 f"log Z needs an exact kernel; {type(chosen).__name__} leaves exp(−E) only roughly alone."
             )
-        ladders = ReplicaLadders(energy, beta, chosen, num_ladders or _NUM_LADDERS, key=key)
-    _run_rounds(ladders, beta, precision, budget, progress)
+        path = tempering(Tempered(energy, jnp.asarray(beta, jnp.result_type(float))))
+        ladders = ReplicaLadders(path, energy, beta, chosen, num_ladders or NUM_LADDERS, key=key)
+    run_rounds(ladders, beta, precision, budget, progress)
     histogram, objections = ladders.histogram(), ladders.objections()
     if progress is not None:
         progress(budget, budget)
     found = {"num_energies": histogram.levels.size, "weakest_cut": histogram.weakest_cut}
     diagnostics = {**ladders.diagnostics(), **found}
     return Thermodynamics(histogram, space.log_volume, space.measure, diagnostics, tuple(objections))
-
-
-def _run_rounds(
-    ladders: AbstractLadders,
-    beta: float,
-    precision: float,
-    budget: int,
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    """Rounds until as many sweeps are made as the wanted error bar needs, or the budget is spent.
-
-    How many that are is decided from less than a quarter of them: an error bar on which the end of a run hung would be
-    too small, for runs end where it happens to be small.
-    """
-    length, wanted = _FIRST_SWEEPS, math.inf
-    while True:
-        ladders.run(length)
-        if progress is not None:
-            progress(min(ladders.spent, budget - 1), budget)
-        done = ladders.num_sweeps
-        if done >= _LEAST_SWEEPS and 4 * done < wanted:
-            wanted = done * max(1.0, (ladders.histogram().log_z(beta).stderr / precision) ** 2)
-        if done >= wanted:
-            if not ladders.objections():
-                return
-            wanted = 2.0 * done
-        # Half as long as all before it, in whole pieces of 64 sweeps, but no longer than wanted.
-        length = max(64, int(min(done // 2, wanted - done)) // 64 * 64)
-        if ladders.spent + ladders.cost(length) > budget:
-            return
-
-
-def reach(level: float, num_groups: int = _NUM_LADDERS) -> float:
-    """Error bars from the value to an end, by Student's law."""
-    return float(student.ppf(0.5 + 0.5 * level, num_groups - 1))
 
 
 def _check(energy: AbstractEnergy, beta: float, precision: float, budget: int, num_ladders: int | None) -> None:

@@ -41,7 +41,7 @@ class WithoutBlock(AbstractEnergy):
         whole = flat.reshape(space.shape)
         logits = conditional_logits(self.energy, whole)
         per_site = logits.reshape(-1, *logits.shape[len(space.shape) :])[self.summed]
-        return self.energy(whole) - jnp.sum(space.log_partition(per_site))
+        return self.energy(whole) - space.total_log_partition(per_site)
 
 
 def num_states_or_inf(space: AbstractSpace) -> float:

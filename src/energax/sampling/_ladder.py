@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PyTree
+from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
 
 from energax._errors import ArgumentError
@@ -68,6 +69,7 @@ def tune_ladder(
     kernel: AbstractKernel,
     *,
     key: PRNGKey,
+    ts: ArrayLike | None = None,
     start: float = 0.0,
     num_levels: int | None = None,
     num_sweeps: int = 1024,
@@ -98,6 +100,8 @@ def tune_ladder(
         path: The path.
         kernel: The kernel that will run.
         key: Typed random key; use another one for the run.
+        ts: Levels to begin with, from a pilot; the kernel's step sizes may have one entry for each. By default 12
+            equally spaced ones.
         start: First level; above 0 where the path's own start is not wanted, for instance β_min/β_max.
         num_levels: Number of levels; by default it follows from the barrier.
         num_sweeps: Sweeps of the last round, a power of two of 32 or more.
@@ -126,7 +130,7 @@ def tune_ladder(
         [syed2022]
     """
     _check(start, num_levels, num_sweeps, num_chains, swap_rate)
-    ts = np.linspace(start, 1.0, num_levels or _FIRST_LEVELS)
+    ts = np.linspace(start, 1.0, num_levels or _FIRST_LEVELS) if ts is None else np.asarray(ts, np.float64)
     kernel = _with_sizes(kernel, np.full(len(ts), 1.0), kernel)
     x0, done, length, rounds = None, 0, _FIRST_ROUND, []
     total = 2 * num_sweeps - _FIRST_ROUND

@@ -12,7 +12,7 @@ from equinox import AbstractVar
 from jaxtyping import Array, Bool, Float, PyTree
 
 from energax._errors import SpaceError
-from energax._typing import BoolScalar, Configuration, PRNGKey
+from energax._typing import BoolScalar, Configuration, PRNGKey, Scalar
 
 
 class AbstractSpace(eqx.Module):
@@ -120,6 +120,10 @@ class AbstractDiscreteSpace(AbstractArraySpace):
     @abc.abstractmethod
     def log_partition(self, logits: Float[Array, "..."]) -> Float[Array, "..."]:
         """Log of the sum over the values of every site, relative to its first value."""
+
+    def total_log_partition(self, logits: Float[Array, "..."]) -> Scalar:
+        """The sum of `log_partition` over all sites: log of the sum over all their values together."""
+        return jnp.sum(self.log_partition(logits))
 
     @property
     @abc.abstractmethod

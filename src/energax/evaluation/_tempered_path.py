@@ -1,0 +1,77 @@
+"""log Z from ladders of replicas along the path from a base law, for spaces in which β = 0 has no law."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+
+from energax._typing import Configuration, PRNGKey, Scalar
+from energax.densities import AbstractDensity
+from energax.energies import AbstractEnergy
+from energax.evaluation._path import plain_path
+from energax.evaluation._progress import Transitions
+from energax.evaluation._result import LogZ
+from energax.evaluation._rounds import NUM_LADDERS, equilibrium_interval, integrated, reach, run_rounds
+from energax.evaluation._tempered_ladders import ReplicaLadders
+from energax.kernels import AbstractKernel
+
+
+class _Difference(eqx.Module):
+    """D(x) = E(x) + log p_0(x): the path is −log p_0 + t D, which is to D what β E is to E."""
+
+    energy: AbstractEnergy
+    base: AbstractDensity
+
+    def __call__(self, x: Configuration) -> Scalar:
+        return self.energy(x) - self.base(x)
+
+
+def by_path_tempering(
+    energy: AbstractEnergy,
+    kernel: AbstractKernel,
+    base: AbstractDensity | None,
+    rows: Any,
+    level: float,
+    width: float,
+    budget: int,
+    integrate: bool,
+    tell: Transitions,
+    key: PRNGKey,
+) -> LogZ:
+    """Replica exchange along (1 − t) E_0 + t E and MBAR over all its levels.
+
+    Args:
+        energy: The model, without hidden units.
+        kernel: An exact kernel.
+        base: Base law, by default one fitted to the rows or, without them, to what a pilot finds.
+        rows: Rows of data or None.
+        level: Of the interval.
+        width: Wanted distance of the ends, nats.
+        budget: The most transitions.
+        integrate: By thermodynamic integration of the same draws, −∫ ⟨D⟩ dt.
+        tell: Counts them.
+        key: Typed random key.
+    """
+    base_key, run_key = jax.random.split(key)
+    before = tell.done
+    base, path, pilot, name = plain_path(energy, kernel, base, rows, tell=tell, key=base_key)
+    ladders = ReplicaLadders(path, _Difference(energy, base), 1.0, kernel, NUM_LADDERS, pilot=pilot, key=run_key)
+    left = budget - (tell.done - before)
+    shown = tell.done
+
+    def progress(now: int, _: int) -> None:
+        tell(max(0, now - (tell.done - shown)))
+
+    run_rounds(ladders, 1.0, 0.5 * width / reach(level), left, progress)
+    histogram, objections = ladders.histogram(), tuple(ladders.objections())
+    plain = histogram.log_z(1.0)
+    found = integrated(histogram, 1.0) if integrate else plain
+    cut = {"weakest_cut": histogram.weakest_cut, "estimator": found.method}
+    interval = equilibrium_interval(plain, objections, level).shifted(found.value - plain.value)
+    return LogZ(
+        found.value, math.nan if objections else found.stderr, interval, None, energy.space.measure,
+        {"base": name, **ladders.diagnostics(), **cut}, objections, "ti" if integrate else "pt-mbar",
+    )  # fmt: skip
