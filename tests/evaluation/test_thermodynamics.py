@@ -16,7 +16,7 @@ from energax.densities import Gaussian
 from energax.energies import RBM, XY, Ising, Potts, Tempered
 from energax.evaluation import log_z, thermodynamics
 from energax.evaluation._flat_ladders import FlatLadders
-from energax.evaluation._thermodynamics import reach
+from energax.evaluation._rounds import reach
 from energax.exact import ising_torus, states
 from energax.exact import log_z as exact_log_z
 from energax.kernels import ULA, BlockGibbs
@@ -125,7 +125,7 @@ def test_a_machine_is_tempered_on_its_hidden_side(key):
     [
         ({"method": "aiss"}, "Did you mean 'ais'"),
         ({"method": "pt-mbar", "num_levels": 5}, "are not for it"),
-        ({"method": "ti", "base": Gaussian(jnp.zeros(2))}, "are not for it"),
+        ({"method": "multicanonical", "base": Gaussian(jnp.zeros(2))}, "base law is not for it"),
     ],
 )
 def test_methods_that_do_not_fit(options, message):

@@ -177,3 +177,18 @@ def test_sites_may_have_different_numbers_of_categories(key):
             Categorical(3, num_categories=4, counts=counts)
     with pytest.raises(SpaceError, match="different numbers of categories"):
         space.with_shape((2,))
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 100])
+def test_one_logarithm_for_many_sites(size, key):
+    """Values and slopes against the plain sum, from where exp overflows to where it vanishes."""
+    with jax.enable_x64(True):
+        logits = 30.0 * jax.random.normal(key, (size,), jnp.float64)
+        total = Binary(size).total_log_partition
+        plain = jnp.sum(Binary(size).log_partition(logits))
+        assert total(logits) == pytest.approx(plain, rel=1e-13)
+        np.testing.assert_allclose(jax.grad(total)(logits), jax.nn.sigmoid(logits), rtol=1e-13)
+    extremes = jnp.array([-jnp.inf, -200.0, 0.0, 200.0])
+    assert Spins(4).total_log_partition(extremes) == pytest.approx(200.0 + math.log(2.0), rel=1e-6)
+    assert Spins(1).total_log_partition(jnp.array([jnp.inf])) == math.inf
+    assert jnp.isnan(Spins(2).total_log_partition(jnp.array([jnp.nan, 1.0])))

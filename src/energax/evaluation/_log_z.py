@@ -168,7 +168,7 @@ def log_z(
     attempts = []
     if tempering or (method == "auto" and free and kernel is None and rows is None and _is_tempered(energy)):
         narrow = _TEMPERED_WIDTH if width is None else width
-        by_path = base is not None or (space.log_volume == math.inf and latent(energy) is None)
+        by_path = base is not None or (space.log_volume == math.inf and side is None)
         if by_path and method not in FLAT_METHODS:
             attempts.append(_path_tempering(energy, kernel, base, rows, narrow, budget, method == "ti", tell, keys[2]))
         elif base is not None:

@@ -46,7 +46,7 @@ class LogZ:
         thermodynamics: Functions of β on the way there, except with ``"ais"``, ``"smc"`` and ``"exact"``; its β is a
             share of the energy's own.
         works: Work of both directions, with ``"ais"``; None where a weight is zero, or particles were resampled.
-        path: Log Z along the annealing path from the base law to the model, with ``"ais"`` and ``"smc"``.
+        path: Log Z along the path from the base law to the model, where that was the way.
     """
 
     value: float

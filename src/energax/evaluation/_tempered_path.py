@@ -7,11 +7,14 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities import AbstractDensity
 from energax.energies import AbstractEnergy
+from energax.estimators import LadderHistogram
 from energax.evaluation._path import plain_path
+from energax.evaluation._path_curve import PathCurve
 from energax.evaluation._progress import Transitions
 from energax.evaluation._result import LogZ
 from energax.evaluation._rounds import NUM_LADDERS, equilibrium_interval, integrated, reach, run_rounds
@@ -74,4 +77,11 @@ def by_path_tempering(
     return LogZ(
         found.value, math.nan if objections else found.stderr, interval, None, energy.space.measure,
         {"base": name, **ladders.diagnostics(), **cut}, objections, "ti" if integrate else "pt-mbar",
+        path=PathCurve(histogram.betas, *_at_levels(histogram)),
     )  # fmt: skip
+
+
+def _at_levels(histogram: LadderHistogram) -> tuple[np.ndarray, np.ndarray]:
+    """log Z at the levels of the ladders, and its error bars."""
+    found = [histogram.log_z(float(t)) for t in histogram.betas]
+    return np.asarray([e.value for e in found]), np.asarray([e.stderr for e in found])
