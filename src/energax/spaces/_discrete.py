@@ -24,9 +24,10 @@ def total_softplus(x: Float[Array, "..."]) -> Scalar:
     The free energy of a machine, and each flip of a hidden unit with the others summed out, is such a sum.
     """
     flat = x.reshape(-1)
-    factors, whole = 1.0 + jnp.exp(-jnp.abs(flat)), flat.size // _FACTORS * _FACTORS
-    products = jnp.prod(factors[:whole].reshape(_FACTORS, -1), axis=0)
-    return jnp.sum(jnp.maximum(flat, 0.0)) + jnp.sum(jnp.log(products)) + jnp.sum(jnp.log(factors[whole:]))
+    factors, num_products = 1.0 + jnp.exp(-jnp.abs(flat)), flat.size // _FACTORS
+    together, alone = jnp.split(factors, [num_products * _FACTORS])
+    products = jnp.prod(together.reshape(_FACTORS, num_products), axis=0)
+    return jnp.sum(jnp.maximum(flat, 0.0)) + jnp.sum(jnp.log(products)) + jnp.sum(jnp.log(alone))
 
 
 @total_softplus.defjvp
