@@ -57,7 +57,7 @@ def test_what_is_refused(model, options, message):
 
 @pytest.mark.slow
 def test_error_bars_are_calibrated(key):
-    """100 runs: mean z^2 of Student's law with 15 degrees of freedom is 15/13; error bars too small by a quarter are seen."""
+    """100 runs: the mean z^2 of 16 ladders is 15/13 (Student); error bars too small by a quarter are seen."""
     z = []
     for index in range(100):
         run_key = jax.random.fold_in(key, index)

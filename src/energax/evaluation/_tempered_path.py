@@ -82,6 +82,6 @@ def by_path_tempering(
 
 
 def _at_levels(histogram: LadderHistogram) -> tuple[np.ndarray, np.ndarray]:
-    """log Z at the levels of the ladders, and its error bars."""
+    """Log Z at the levels of the ladders, and its error bars."""
     found = [histogram.log_z(float(t)) for t in histogram.betas]
     return np.asarray([e.value for e in found]), np.asarray([e.stderr for e in found])
