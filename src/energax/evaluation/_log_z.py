@@ -5,42 +5,40 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import jax
-import numpy as np
 
 from energax import exact as oracles
 from energax._errors import ArgumentError, NotTractable, Unreliable, nearest
 from energax._typing import PRNGKey
 from energax.densities import AbstractDensity
-from energax.energies import AbstractEnergy, Marginal, is_confined, latent, observed_space
+from energax.energies import AbstractEnergy, is_confined, observed_space
 from energax.estimators import Interval
-from energax.evaluation._both_directions import by_annealing
-from energax.evaluation._default_kernel import default_kernel
-from energax.evaluation._path import can_draw_exactly
+from energax.evaluation._attempts import (
+    LEAST_BUDGET,
+    annealing,
+    is_tempered,
+    path_tempering,
+    side_annealing,
+    tempering,
+)
 from energax.evaluation._progress import Transitions
 from energax.evaluation._result import LogZ
-from energax.evaluation._rounds import reach
 from energax.evaluation._rows import some_rows
-from energax.evaluation._side import hidden_rows, hidden_side
-from energax.evaluation._tempered_path import by_path_tempering
-from energax.evaluation._thermodynamics import FLAT_METHODS, thermodynamics
-from energax.kernels import AbstractKernel, HeatBath, target
+from energax.evaluation._side import hidden_side
+from energax.evaluation._thermodynamics import FLAT_METHODS
+from energax.kernels import AbstractKernel
 from energax.paths import AbstractPath
 from energax.random import choose
-from energax.spaces import AbstractDiscreteSpace, Box, Euclidean, Torus
+from energax.spaces import AbstractDiscreteSpace
 
 METHODS = ("auto", "ais", "smc", "pt-mbar", "ti", *FLAT_METHODS, "exact")
 _MAX_ROWS = 10_000
 _BUDGET = 8_000_000
-_LEAST_BUDGET = 20_000
 _CHEAP_STATES = 2**20
 _FEW_HIDDEN = 16
 _ANNEALED_WIDTH, _TEMPERED_WIDTH = 0.3, 0.01
-
-Attempt: TypeAlias = Callable[[float], LogZ]
-"""From the level of the interval to the interval."""
 
 
 def log_z(
@@ -162,28 +160,28 @@ def log_z(
     rows = None if data is None else some_rows(data, space, most=_MAX_ROWS, name="data")
     free = base is None and num_levels is None and num_particles is None
     side = hidden_side(energy) if free and kernel is None else None
-    tempering = method in ("pt-mbar", "ti", *FLAT_METHODS)
-    if tempering and not (num_levels is None and num_particles is None):
+    tempered = method in ("pt-mbar", "ti", *FLAT_METHODS)
+    if tempered and not (num_levels is None and num_particles is None):
         raise ArgumentError(f"method={method!r} tunes its own levels: num_levels and num_particles are not for it.")
     attempts = []
-    if tempering or (method == "auto" and free and kernel is None and rows is None and _is_tempered(energy)):
+    if tempered or (method == "auto" and free and kernel is None and rows is None and is_tempered(energy)):
         narrow = _TEMPERED_WIDTH if width is None else width
         by_path = base is not None or (space.log_volume == math.inf and side is None)
         if by_path and method not in FLAT_METHODS:
-            attempts.append(_path_tempering(energy, kernel, base, rows, narrow, budget, method == "ti", tell, keys[2]))
+            attempts.append(path_tempering(energy, kernel, base, rows, narrow, budget, method == "ti", tell, keys[2]))
         elif base is not None:
             raise ArgumentError(f"method={method!r} starts at β = 0: a base law is not for it.")
         else:
-            attempts.append(_tempering(energy, side, kernel, narrow, budget, method, tell, keys[2]))
-    if not tempering:
+            attempts.append(tempering(energy, side, kernel, narrow, budget, method, tell, keys[2]))
+    if not tempered:
         resample = None if method == "auto" else method == "smc"
         sizes = num_levels, num_particles, resample
         width = _ANNEALED_WIDTH if width is None else width
-        attempts.append(_annealing(energy, kernel, base, rows, width, sizes, budget, tell, keys[0]))
+        attempts.append(annealing(energy, kernel, base, rows, width, sizes, budget, tell, keys[0]))
         if side is not None:
             # What costs a sweep of the smaller side little is tried there first: it is where modes are left.
             first = 0 if cast(AbstractDiscreteSpace, side.space).num_sites <= _FEW_HIDDEN else 1
-            attempts.insert(first, _side_annealing(side, rows, width, sizes, budget, tell, keys[1]))
+            attempts.insert(first, side_annealing(side, rows, width, sizes, budget, tell, keys[1]))
     # Each attempt may fail in its share of the cases in which the whole may.
     own = 1.0 - (1.0 - level) / len(attempts)
     found = attempts[0](own)
@@ -199,118 +197,6 @@ def log_z(
     return dataclasses.replace(found, interval=interval, exact=known, measure=space.measure, warnings=notes)
 
 
-def _is_tempered(energy: AbstractEnergy) -> bool:
-    """Whether replica exchange from β = 0 is what is tried first."""
-    space = observed_space(energy)
-    able = space.is_discrete or isinstance(space, Torus | Box | Euclidean)
-    return able and latent(energy) is None and not can_draw_exactly(energy)
-
-
-def _annealing(
-    energy: AbstractEnergy,
-    kernel: AbstractKernel | None,
-    base: AbstractDensity | AbstractPath | None,
-    rows: Any,
-    width: float,
-    sizes: tuple[int | None, int | None, bool | None],
-    budget: int,
-    tell: Transitions,
-    key: PRNGKey,
-) -> Attempt:
-    """Annealing in both directions, after a look at the kernel."""
-    start = base.start if isinstance(base, AbstractPath) else base
-    chosen = default_kernel(energy, start) if kernel is None else kernel
-    if not chosen.exact:
-        raise ArgumentError(f"log Z needs an exact kernel; {type(chosen).__name__} leaves exp(−E) only roughly alone.")
-    target(energy, chosen)
-    return lambda level: by_annealing(energy, chosen, base, rows, level, width, *sizes, budget, tell, key)
-
-
-def _side_annealing(
-    side: Marginal,
-    rows: Any,
-    width: float,
-    sizes: tuple[int | None, int | None, bool | None],
-    budget: int,
-    tell: Transitions,
-    key: PRNGKey,
-) -> Attempt:
-    """The same on the hidden side of a machine."""
-    rows_key, run_key = jax.random.split(key)
-
-    def attempt(level: float) -> LogZ:
-        hidden = None if rows is None else jax.tree.map(np.asarray, hidden_rows(side, rows, key=rows_key))
-        tell.unit = cast(AbstractDiscreteSpace, side.space).num_sites
-        share = max(budget // tell.unit, _LEAST_BUDGET)
-        found = by_annealing(side, HeatBath(), None, hidden, level, width, *sizes, share, tell, run_key)
-        return dataclasses.replace(found, diagnostics={**found.diagnostics, "side": "hidden"})
-
-    return attempt
-
-
-def _path_tempering(
-    energy: AbstractEnergy,
-    kernel: AbstractKernel | None,
-    base: AbstractDensity | None,
-    rows: Any,
-    width: float,
-    budget: int,
-    integrate: bool,
-    tell: Transitions,
-    key: PRNGKey,
-) -> Attempt:
-    """Replica exchange along the path from a base law."""
-    if latent(energy) is not None:
-        raise ArgumentError(
-            f"Hidden units of {type(energy).__name__} are summed out along a path from a base law, where log Z is no "
-            'function of one energy: use method="ais" or "smc", or leave the method out.'
-        )
-    chosen = default_kernel(energy, base) if kernel is None else kernel
-    if not chosen.exact:
-        raise ArgumentError(f"log Z needs an exact kernel; {type(chosen).__name__} leaves exp(−E) only roughly alone.")
-    target(energy, chosen)
-    return lambda level: by_path_tempering(energy, chosen, base, rows, level, width, budget, integrate, tell, key)
-
-
-def _tempering(
-    energy: AbstractEnergy,
-    side: Marginal | None,
-    kernel: AbstractKernel | None,
-    width: float,
-    budget: int,
-    method: str,
-    tell: Transitions,
-    key: PRNGKey,
-) -> Attempt:
-    """Replica exchange from β = 0; of a machine with few hidden units on their side."""
-    hidden = latent(energy) is not None and side is not None
-
-    def attempt(level: float) -> LogZ:
-        # A flat histogram counts its sweeps of single sites itself.
-        by_site = hidden and side is not None and method not in FLAT_METHODS
-        tell.unit = cast(AbstractDiscreteSpace, side.space).num_sites if by_site and side is not None else 1
-        done = tell.done
-        found = thermodynamics(
-            side if hidden and side is not None else energy,
-            method=method if method in FLAT_METHODS else "pt-mbar",
-            kernel=kernel,
-            precision=0.5 * width / reach(level),
-            budget=budget // tell.unit,
-            progress=lambda now, _: tell(max(0, done // tell.unit + now - tell.done // tell.unit)),
-            key=key,
-        )
-        value = found.integrated() if method == "ti" else found.log_z()
-        stderr = math.nan if found.warnings else value.stderr
-        interval = found.interval(level)
-        if not found.warnings:
-            interval = interval.shifted(value.value - found.log_z().value)
-        diagnostics = {**found.diagnostics, "estimator": value.method} | ({"side": "hidden"} if hidden else {})
-        name = "pt-mbar" if method == "auto" else method
-        return LogZ(value.value, stderr, interval, None, found.measure, diagnostics, value.warnings, name, found)
-
-    return attempt
-
-
 def _checked_options(
     energy: AbstractEnergy,
     level: float,
@@ -319,9 +205,9 @@ def _checked_options(
     num_levels: int | None,
     num_particles: int | None,
 ) -> list[str]:
-    if not (0.0 < level < 1.0 and (width is None or width > 0) and budget >= _LEAST_BUDGET):
+    if not (0.0 < level < 1.0 and (width is None or width > 0) and budget >= LEAST_BUDGET):
         raise ArgumentError(
-            f"log_z needs a level in (0, 1), a positive width and a budget of at least {_LEAST_BUDGET} transitions; "
+            f"log_z needs a level in (0, 1), a positive width and a budget of at least {LEAST_BUDGET} transitions; "
             f"got level={level}, width={width}, budget={budget}."
         )
     if (num_levels is not None and num_levels < 2) or (num_particles is not None and num_particles < 2):
