@@ -154,7 +154,10 @@ def batches(monkeypatch):
             shape = (num_groups, num_particles)
             asked.append((ts, shape, x0, resample, tuple(np.asarray(jax.random.key_data(key)))))
             part = log_weights[BATCH * (len(asked) - 1) :][:BATCH].reshape(shape)
-            return SimpleNamespace(log_weights=part, x=np.zeros((*shape, 2)), num_resamplings=np.zeros(num_groups))
+            told = {"ts": ts, "level_log_z": np.zeros((len(ts), num_groups)), "ess": np.ones(len(ts))}
+            return SimpleNamespace(
+                log_weights=part, x=np.zeros((*shape, 2)), num_resamplings=np.zeros(num_groups), **told
+            )
 
         monkeypatch.setattr(_annealed, "anneal", anneal)
         pilot = Pilot(np.array([0.0, 0.3, 1.0]), 1.0, None, None, 0.0, 0)
