@@ -20,10 +20,11 @@ _KINDS = {
     "annealing": (
         "log Z along the annealing path",
         "t",
-        "Annealing leads from a base law with log Z = 0 at t = 0 to the model at t = 1, E_t = (1 − t) E_base + t E. "
-        "Drawn is the logarithm of the mean weight that its particles have gathered by then; it is no function of the "
-        "temperature. The free energy is −log Z. Whiskers, where they can be seen, are one error bar of the forward "
-        "direction alone; the interval above rests on both.",
+        "Annealing leads from a base law with log Z = 0 at t = 0 to the model at t = 1, through mixtures of their "
+        "energies, or through the checkpoints of training where that was asked for. Drawn is the logarithm of the mean "
+        "weight that its particles have gathered by then; it is no function of the temperature. The free energy is "
+        "−log Z. Whiskers, where they can be seen, are one error bar of the forward direction alone; the interval "
+        "above rests on both.",
     ),
 }
 
