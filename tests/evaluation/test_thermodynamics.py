@@ -17,6 +17,7 @@ from energax.energies import RBM, XY, Ising, Potts, Tempered
 from energax.evaluation import log_z, thermodynamics
 from energax.evaluation._flat_ladders import FlatLadders
 from energax.evaluation._rounds import reach
+from energax.evaluation._tempered_ladders import ReplicaLadders
 from energax.exact import ising_torus, states
 from energax.exact import log_z as exact_log_z
 from energax.kernels import ULA, BlockGibbs
@@ -95,6 +96,23 @@ def test_ladders_that_do_not_get_around_have_no_ends(key):
     assert (found.interval.lower_kind, found.interval.upper_kind) == ("none", "none")
     assert math.isnan(found.stderr)
     assert math.isinf(found.interval.upper)
+
+
+class Recorded(ReplicaLadders):
+    """Ladders with energies from elsewhere: normal with mean −β, which is the law of n(E) = N(0, 1) at each β."""
+
+    def __init__(self, rng, shifts):
+        self.betas, self.num_ladders, self.arrivals = np.array([0.0, 0.5, 1.0]), 16, 16
+        draws = rng.normal(size=(len(shifts), 16, 40, 3)) - self.betas
+        self.pieces, self.lengths = list(draws + np.reshape(shifts, (-1, 1, 1, 1)) * self.betas), [40] * len(shifts)
+
+
+def test_a_log_z_that_moves_has_no_ends(rng):
+    """Draws that are right, 60 times: at most 5 alarms where 0.3 are due; and a fall of the energy by a third of σ."""
+    alarms = sum(bool(Recorded(rng, [0.0, 0.0, 0.0]).objections()) for _ in range(60))
+    assert alarms <= binom.ppf(1.0 - FALSE_ALARM, 60, 0.005)
+    assert any("still moves" in text for text in Recorded(rng, [0.0, 0.0, -0.33]).objections())
+    assert Recorded(rng, [0.0]).objections() == []
 
 
 def test_log_z_of_a_lattice_takes_replica_exchange(key):

@@ -58,6 +58,10 @@ class LadderHistogram:
         """Estimate of log Z(β) − log Z(betas[0]) + β ⟨E⟩: the entropy where betas[0] = 0, less that of β = 0."""
         return self._jackknife(self._log_z(beta) + beta * self._moments(beta)[0], "entropy")
 
+    def drift(self, later: LadderHistogram, beta: float) -> Estimate:
+        """Change of log Z(β) − log Z(betas[0]) from these draws to later ones of the same ladders."""
+        return self._jackknife(later._log_z(beta) - self._log_z(beta), "drift")
+
     def mean_energies(self, betas: ArrayLike) -> tuple[Floats, Floats]:
         """Means of E at several β, shape (B,), and their covariance, shape (B, B)."""
         rows = np.stack([self._moments(float(beta))[0] for beta in np.asarray(betas)], axis=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -72,10 +73,10 @@ class FlatLadders(AbstractLadders):
     def _kept(self) -> Float[np.ndarray, "repeat walker draw"]:
         return np.concatenate([energies for energies, _ in self.late()], axis=2)
 
-    def histogram(self) -> LadderHistogram:
-        energies = self._kept()
+    def histogram_of(self, pieces: Sequence[Any]) -> LadderHistogram:
+        energies = np.concatenate([energies for energies, _ in pieces], axis=2)
         if self.method == "multicanonical":
-            logs = np.concatenate([logs for _, logs in self.late()], axis=2)
+            logs = np.concatenate([logs for _, logs in pieces], axis=2)
         else:
             logs = self._shares(energies)
         flat = energies.reshape(_REPEATS, -1), logs.reshape(_REPEATS, -1)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
+from scipy.stats import t as student
 
-from energax._errors import Diverged
+from energax._errors import Diverged, Unreliable
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy
-from energax.estimators import LadderHistogram, histogram_of_counts, ladder_histogram, r_hat
-from energax.evaluation._equilibrium import ladder_levels
+from energax.estimators import Estimate, LadderHistogram, histogram_of_counts, ladder_histogram, r_hat
+from energax.evaluation._equilibrium import FALSE_ALARM, ladder_levels
 from energax.evaluation._pilot import Pilot
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
 from energax.paths import AbstractPath
@@ -71,8 +72,25 @@ class AbstractLadders(abc.ABC):
         """One round more."""
 
     @abc.abstractmethod
+    def histogram_of(self, pieces: Sequence[Any]) -> LadderHistogram:
+        """What some of the rounds say."""
+
     def histogram(self) -> LadderHistogram:
         """What the rounds say, without the first quarter."""
+        return self.histogram_of(self.late())
+
+    def drift(self) -> Estimate | None:
+        """Change of log Z from the rounds before to the last one, which has about half of the draws.
+
+        None where there are no two rounds, or their levels do not hang together without the other.
+        """
+        late = self.late()
+        if len(late) < 2:
+            return None
+        try:
+            return self.histogram_of(late[:-1]).drift(self.histogram_of(late[-1:]), float(self.betas[-1]))
+        except Unreliable:
+            return None
 
     @abc.abstractmethod
     def tested(self) -> Float[np.ndarray, "ladder draw level"]:
@@ -102,6 +120,14 @@ class AbstractLadders(abc.ABC):
                 f"R-hat of the energy over the ladders is {worst:.2f}, above {WORST_R_HAT:g}: no error bar can be "
                 "believed. A larger budget can help."
             )
+        drift = self.drift()
+        if drift is not None and drift.stderr > 0:
+            p_value = 2.0 * student.sf(abs(drift.value) / drift.stderr, drift.diagnostics["num_groups"] - 1)
+            if p_value < FALSE_ALARM:
+                found.append(
+                    f"log Z still moves: the last round gives {drift} nats more than those before it (p = "
+                    f"{p_value:.1g} < {FALSE_ALARM:g}): no error bar can be believed. A larger budget can help."
+                )
         return found
 
     def diagnostics(self) -> dict[str, Any]:
@@ -180,8 +206,8 @@ class ReplicaLadders(AbstractLadders):
     def _kept(self) -> Float[np.ndarray, "ladder draw level"]:
         return np.concatenate(self.late(), axis=1)
 
-    def histogram(self) -> LadderHistogram:
-        energies = self._kept().astype(np.float64)
+    def histogram_of(self, pieces: Sequence[Any]) -> LadderHistogram:
+        energies = np.concatenate(pieces, axis=1).astype(np.float64)
         some = energies.reshape(-1)[:: max(1, energies.size // 20_000)]
         if len(np.unique(some)) >= _FEW_ENERGIES * some.size:
             bins = np.rint(energies / (_BIN / abs(self.betas[-1])))
@@ -231,10 +257,9 @@ class PackedLadders(AbstractLadders):
         self.trips += run.num_round_trips
         self.spent += self.cost(num_sweeps)
 
-    def histogram(self) -> LadderHistogram:
-        late: list[SpinExchange] = self.late()
-        seen = sum(piece.seen.astype(np.float64) for piece in late)
-        return histogram_of_counts(late[0].levels, seen, self.betas, late[-1].energies.mean(axis=(0, 1)))
+    def histogram_of(self, pieces: Sequence[SpinExchange]) -> LadderHistogram:
+        seen = sum(piece.seen.astype(np.float64) for piece in pieces)
+        return histogram_of_counts(pieces[0].levels, seen, self.betas, pieces[-1].energies.mean(axis=(0, 1)))
 
     def tested(self) -> Float[np.ndarray, "ladder draw level"]:
         return np.concatenate([piece.energies for piece in self.late()], axis=1)

@@ -152,7 +152,8 @@ def thermodynamics(
     of the energy above 1.1; a Wang–Landau histogram that does not become flat.
 
     What speaks against equilibrium takes the ends of the interval away and is said: fewer configurations that
-    travelled from β = 0 to `beta` than there are ladders; R-hat above 1.1 of the energy at one of eight levels.
+    travelled from β = 0 to `beta` than there are ladders; R-hat above 1.1 of the energy at one of eight levels; a log Z
+    that moved from the rounds before to the last one (Student's law of the ladders, false alarm 0.005).
 
     Exactness: consistent as the budget grows. Error bars assume equilibrium.
     Cost: at most about `budget` transitions, of which a packed one counts as a fifth, and a sweep under a flat
