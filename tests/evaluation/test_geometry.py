@@ -13,7 +13,7 @@ from energax import densities, energies, evaluation, exact, kernels, paths, spac
 from energax._errors import ArgumentError, SpaceError
 from energax.estimators import Estimate
 from energax.evaluation import _gibbs, _pilot, _response
-from energax.evaluation._thermodynamics import reach
+from energax.evaluation._rounds import reach
 
 FALSE_ALARM = 1e-6
 SHAPE = (3, 3)

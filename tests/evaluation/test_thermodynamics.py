@@ -98,6 +98,24 @@ def test_ladders_that_do_not_get_around_have_no_ends(key):
     assert math.isinf(found.interval.upper)
 
 
+def test_how_often_sites_have_their_values(key):
+    energy = Ising((2, 3), field=0.3)
+    found = thermodynamics(energy, 0.5, kernel=BlockGibbs(), budget=100_000, key=key)
+    x = np.asarray(states(energy.space))
+    weights = np.exp(-0.5 * np.asarray(jax.vmap(energy)(states(energy.space)), np.float64))
+    up = np.einsum("n,nij->ij", weights / weights.sum(), x == 1)
+    sites = found.site_probabilities(2048)
+    far = reach(1.0 - FALSE_ALARM)
+    assert np.all(np.abs(sites.probability[..., 1] - up) <= far * sites.stderr[..., 1])
+    assert sites.probability.sum(-1) == pytest.approx(1.0)
+    mean, bar = sites.mean
+    assert np.all(np.abs(mean - (2 * up - 1)) <= far * bar)
+    # The spread of a site that is up with probability p, in 16 ladders of 1000 draws that are nearly independent.
+    assert np.all(sites.stderr[..., 1] < 4 * np.sqrt(up * (1 - up) / sites.num_draws) + 1 / sites.num_draws)
+    with pytest.raises(NotTractable, match="keep no configurations"):
+        thermodynamics(Ising((4, 4)), 0.3, budget=20_000, key=key).site_probabilities()
+
+
 class Recorded(ReplicaLadders):
     """Ladders with energies from elsewhere: normal with mean −β, which is the law of n(E) = N(0, 1) at each β."""
 

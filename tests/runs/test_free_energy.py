@@ -13,7 +13,7 @@ import pytest
 from energax._errors import ArgumentError, DataError, RunError
 from energax.cli import main
 from energax.energies import read_energy
-from energax.evaluation._thermodynamics import reach
+from energax.evaluation._rounds import reach
 from energax.exact import ising_torus
 from energax.exact import log_z as exact_log_z
 from energax.runs import load, open_system
@@ -89,6 +89,10 @@ def test_files_of_couplings_and_weights(capsys):
         found = ask(capsys, f"{name} --method exact")
         assert found["log_z"]["value"] == pytest.approx(exact_log_z(read_energy(name)), abs=1e-6)
     assert found["log_z"]["value"] == pytest.approx(math.log(10.0), abs=1e-6)
+    sites = ask(capsys, "net.uai --budget 60000 --width 0.5 --out net")["marginals"]
+    ((_, probability),), ((_, stderr),) = sites["probability"], sites["stderr"]
+    assert abs(probability - 0.6) <= reach(1.0 - FALSE_ALARM) * stderr
+    assert "Marginals" in Path("net/report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,7 @@ def test_files_of_couplings_and_weights(capsys):
         ("ising --method trajectory", "name a RUN, and leave --beta out"),
         ("ising --size 1", "needs --size of 2 or more"),
         ("lj13 --size 4", "comes in one size"),
-        ("phi4 --size 3 --method pt-mbar", "diverges as β goes to 0"),
+        ("phi4 --size 3 --beta -1", "not integrable"),
         ("ising --size 64 --method exact --beta nan", "number other than 0"),
     ],
 )

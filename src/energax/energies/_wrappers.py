@@ -348,6 +348,16 @@ for _combination in (Tempered, Shifted, Sum, Interpolated):
     is_confined.register(_combination, _combined_is_confined)
 
 
+@is_confined.register
+def _(energy: Tempered) -> bool | None:
+    inner = is_confined(energy.energy)
+    unbounded = observed_space(energy).log_volume == math.inf
+    if inner is not True or not unbounded or isinstance(energy.beta, jax.core.Tracer):
+        return inner
+    # Where exp(−E) can be integrated over infinite room E is large in most of it, and there exp(−βE) is 1 or more.
+    return bool((np.asarray(energy.beta) > 0).all())
+
+
 @value_and_score.register
 def _(energy: Shifted, x: Configuration) -> tuple[Scalar, Configuration]:
     value, force = value_and_score(energy.energy, x)

@@ -24,6 +24,7 @@ from energax.evaluation._response import fisher_information as fisher_informatio
 from energax.evaluation._response import linear_response as linear_response
 from energax.evaluation._result import LogZ as LogZ
 from energax.evaluation._result import Works as Works
+from energax.evaluation._site_probabilities import SiteProbabilities as SiteProbabilities
 from energax.evaluation._thermodynamics import Thermodynamics as Thermodynamics
 from energax.evaluation._thermodynamics import thermodynamics as thermodynamics
 
@@ -37,6 +38,7 @@ __all__ = [
     "LogZ",
     "ModeMasses",
     "SampleQuality",
+    "SiteProbabilities",
     "ThermodynamicLength",
     "Thermodynamics",
     "Works",

@@ -14,6 +14,8 @@ from energax.densities import AbstractDensity, Gaussian, IndependentSites, Unifo
 from energax.energies import Block, Normals, blocks, conditional_normals
 from energax.spaces import AbstractDiscreteSpace, AbstractSpace, Euclidean
 
+LEAST_ROWS = 10
+"""Rows for each dimension that a full covariance needs."""
 _MAX_FULL = 64
 """Largest dimension in which the base gets a full covariance; beyond it triangular solves cost more than they save."""
 
@@ -101,7 +103,7 @@ def _fit_normal(space: Euclidean, rows: np.ndarray, widening: float, independent
     scale = flat.std(0)
     # A column that never varies says nothing about the width of the model there.
     scale = np.where(scale > 1e-3 * max(float(scale.max()), 1e-12), scale, max(float(scale.max()), 1e-6))
-    if not independent and 1 < dim <= _MAX_FULL and len(rows) > 10 * dim:
+    if not independent and 1 < dim <= _MAX_FULL and len(rows) > LEAST_ROWS * dim:
         covariance = np.cov(flat.T) + 1e-2 * np.diag(scale**2)
     else:
         covariance = scale**2

@@ -216,7 +216,8 @@ def _checked_options(
     if confined is False:
         raise NotTractable(
             f"exp(−E) of {type(energy).__name__} is not integrable over {observed_space(energy)}, so log Z is infinite "
-            "and there is no likelihood. Give the energy a confinement (the default of energies.MLP)."
+            "and there is no likelihood. Give the energy a confinement (the default of energies.MLP); β < 0 is for "
+            "bounded and discrete spaces."
         )
     if confined is None:
         return [

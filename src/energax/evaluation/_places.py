@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from jaxtyping import Array, Float, PyTree
 from energax._typing import Configuration, PRNGKey
 from energax.densities import AbstractDensity, IndependentSites, Uniform
 from energax.energies import AbstractEnergy, marginal, observed_space
-from energax.evaluation._base_law import ShapedGaussian, fit_base
+from energax.evaluation._base_law import LEAST_ROWS, ShapedGaussian, fit_base
 from energax.kernels import AbstractKernel, target
 from energax.sampling import run_steps
 from energax.spaces import AbstractSpace
@@ -94,9 +95,11 @@ def examine(energy: AbstractEnergy, kernel: AbstractKernel, starts: PyTree[np.nd
 
 
 def _fitted(space: AbstractSpace, pooled: PyTree[np.ndarray], inside: np.ndarray) -> list[AbstractDensity]:
-    """A law for each place from those of its draws that are its own."""
+    """A law for each place from those of its draws that are its own, all of one kind."""
+    sites = sum(math.prod(leaf.shape[2:]) for leaf in jax.tree.leaves(pooled))
+    few = bool((inside.sum(1) <= LEAST_ROWS * sites).any())
     return [
-        fit_base(space, jax.tree.map(lambda leaf, i=i: leaf[i][inside[i]], pooled), local=True)
+        fit_base(space, jax.tree.map(lambda leaf, i=i: leaf[i][inside[i]], pooled), local=True, independent=few)
         for i in range(len(inside))
     ]
 

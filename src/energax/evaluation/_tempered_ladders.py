@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import t as student
 
-from energax._errors import Diverged, Unreliable
+from energax._errors import Diverged, NotTractable, Unreliable
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy
 from energax.estimators import Estimate, LadderHistogram, histogram_of_counts, ladder_histogram, r_hat
@@ -22,6 +22,7 @@ from energax.evaluation._pilot import Pilot
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
 from energax.paths import AbstractPath
 from energax.sampling import SpinExchange, SpinLadders, exchange_spins, replica_exchange, tune_ladder
+from energax.spaces import AbstractSpace
 
 WORST_R_HAT = 1.1
 _TUNING_SWEEPS = 128
@@ -46,12 +47,14 @@ class AbstractLadders(abc.ABC):
         num_ladders: Independent ladders.
         kernel: What moves them, in a word.
         spent: Transitions so far, in those of a plain kernel.
+        space: Where configurations live that `draws` returns, None where it returns none.
     """
 
     betas: Float[np.ndarray, " level"]
     num_ladders: int
     kernel: str
     spent: int
+    space: AbstractSpace | None = None
 
     def __init__(self) -> None:
         self.pieces: list[Any] = []
@@ -95,6 +98,10 @@ class AbstractLadders(abc.ABC):
     @abc.abstractmethod
     def tested(self) -> Float[np.ndarray, "ladder draw level"]:
         """Some energies of every ladder, without the first quarter."""
+
+    def draws(self, num_sweeps: int) -> np.ndarray:
+        """Configurations of the last level while the ladders run on, (ladder, draw, *shape), at most 1000 of each."""
+        raise NotTractable(f"Ladders of {self.kernel} keep no configurations: name a kernel.")
 
     def late(self) -> list[Any]:
         """The pieces without those that lie within the first quarter."""
@@ -170,6 +177,7 @@ class ReplicaLadders(AbstractLadders):
     ) -> None:
         super().__init__()
         self.path, self.difference, self.num_ladders, self.kernel = path, difference, num_ladders, type(kernel).__name__
+        self.space = path.start.space
         target(self.path.at(jnp.ones(())), kernel)
         tune_key, self.key = jax.random.split(key)
         ts = None if pilot is None else ladder_levels(pilot, _SPACING)
@@ -202,6 +210,15 @@ class ReplicaLadders(AbstractLadders):
         self.arrivals += int(run.num_arrivals.sum())
         self.trips += int(run.num_round_trips.sum())
         self.spent += self.cost(num_sweeps)
+
+    def draws(self, num_sweeps: int) -> np.ndarray:
+        thin = math.ceil(num_sweeps / _MOST_TESTED_DRAWS)
+        run = replica_exchange(
+            self.path, self.ladder.kernel, jnp.asarray(self.ladder.ts), self.last,
+            key=jax.random.fold_in(self.key, 2**31 + self.num_sweeps), num_sweeps=thin * max(1, num_sweeps // thin),
+            thin=thin, throw=False,
+        )  # fmt: skip
+        return np.asarray(run.x)
 
     def _kept(self) -> Float[np.ndarray, "ladder draw level"]:
         return np.concatenate(self.late(), axis=1)

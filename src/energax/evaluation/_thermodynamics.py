@@ -19,11 +19,13 @@ from energax.estimators import Estimate, Interval, LadderHistogram
 from energax.evaluation._default_kernel import default_kernel
 from energax.evaluation._flat_ladders import FlatLadders
 from energax.evaluation._rounds import NUM_LADDERS, equilibrium_interval, integrated, run_rounds
+from energax.evaluation._site_probabilities import SiteProbabilities, site_probabilities
 from energax.evaluation._tempered_ladders import AbstractLadders, PackedLadders, ReplicaLadders
 from energax.kernels import AbstractKernel
 from energax.paths import tempering
 from energax.random import choose
 from energax.sampling import packable
+from energax.spaces import AbstractDiscreteSpace
 
 BUDGET = 8_000_000
 FLAT_METHODS = ("wang-landau", "multicanonical")
@@ -41,6 +43,7 @@ class Thermodynamics:
         measure: Reference measure that log Z refers to.
         diagnostics: Numbers by name.
         warnings: Sentences; where there are some, no error bar should be believed.
+        ladders: What ran, and can run on.
     """
 
     histogram: LadderHistogram
@@ -48,6 +51,7 @@ class Thermodynamics:
     measure: str
     diagnostics: dict[str, Any]
     warnings: tuple[str, ...]
+    ladders: AbstractLadders
 
     @property
     def betas(self) -> Float[np.ndarray, " level"]:
@@ -106,6 +110,20 @@ class Thermodynamics:
             name: (np.asarray([e.value for e in row]), np.asarray([e.stderr for e in row]))
             for name, row in found.items()
         }
+
+    def site_probabilities(self, num_sweeps: int = 1024) -> SiteProbabilities:
+        """How often each site of a discrete model has each value at the last level.
+
+        The ladders run on, by as many sweeps, from which draws of the last level are kept.
+
+        Raises:
+            NotTractable: The energy is not discrete, or the ladders keep no configurations (packed lattices, flat
+                histograms): name a kernel.
+        """
+        x, space = self.ladders.draws(num_sweeps), self.ladders.space
+        if not isinstance(space, AbstractDiscreteSpace):
+            raise NotTractable(f"Sites have probabilities of values on discrete spaces, not on {space}.")
+        return site_probabilities(x, space.values, self.warnings)
 
     def _beta(self, beta: float | None) -> float:
         last = float(self.betas[-1])
@@ -214,7 +232,7 @@ def thermodynamics(
         progress(budget, budget)
     found = {"num_energies": histogram.levels.size, "weakest_cut": histogram.weakest_cut}
     diagnostics = {**ladders.diagnostics(), **found}
-    return Thermodynamics(histogram, space.log_volume, space.measure, diagnostics, tuple(objections))
+    return Thermodynamics(histogram, space.log_volume, space.measure, diagnostics, tuple(objections), ladders)
 
 
 def _check(energy: AbstractEnergy, beta: float, precision: float, budget: int, num_ladders: int | None) -> None:

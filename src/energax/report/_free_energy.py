@@ -15,6 +15,7 @@ from energax.report.figures import log_z_curve
 from energax.report.figures._svg import View, drawing, frame, line, tag
 from energax.report.tables import Row, measured, number
 
+_MOST_SITES = 64
 _NAMES = {
     "log_z": ("log Z", "nats"),
     "energy": ("mean energy", "the unit of the energy"),
@@ -38,6 +39,8 @@ class FreeEnergyLike(Protocol):
     def beta(self) -> float: ...
     @property
     def log_z(self) -> Any: ...
+    @property
+    def sites(self) -> Any: ...
     @property
     def num_sites(self) -> int: ...
     @property
@@ -95,6 +98,8 @@ def write_free_energy(found: FreeEnergyLike, path: str | os.PathLike[str], *, co
     if z.works is not None:
         blocks, _, _ = crooks_blocks(z.works.forward, z.works.reverse, tau_reverse=z.works.tau_reverse)
         sections.append(Section("work", "Work of annealing in both directions", [Text(_ABOUT_WORK, "note"), *blocks]))
+    if found.sites is not None:
+        sections.append(Section("sites", "Marginals", [Table(*_site_rows(found.sites.to_json()))]))
     told = [Row(name.replace("_", " "), str(_shown(value)), "") for name, value in z.diagnostics.items()]
     sections.append(Section("run", "How it was found", [Table("Diagnostics", ("", "value", ""), told)]))
     sections.append(Section("reproduce", "Make this run again", [Code(command, "Command", is_shell=True)]))
@@ -111,6 +116,21 @@ def write_free_energy(found: FreeEnergyLike, path: str | os.PathLike[str], *, co
         ),
         path,
     )
+
+
+def _site_rows(told: dict[str, Any]) -> tuple[str, tuple[str, str, str], list[Row]]:
+    """Title, columns and rows of the probabilities of the values of the first sites."""
+    rows = [
+        Row(str(site), "; ".join(measured(value, _nan(error)) for value, error in zip(p, bars, strict=True)), "")
+        for site, (p, bars) in enumerate(zip(told["probability"], told["stderr"], strict=True))
+    ]
+    left = "" if len(rows) <= _MOST_SITES else f"; all {len(rows)} in free_energy.json"
+    values = ", ".join(str(value) for value in told["values"])
+    return f"Sites, from {told['num_draws']} draws{left}", ("site", f"probability of {values}", ""), rows[:_MOST_SITES]
+
+
+def _nan(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def _distance(found: FreeEnergyLike) -> str:

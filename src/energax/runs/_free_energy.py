@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -15,8 +16,8 @@ import numpy as np
 
 from energax import evaluation, exact
 from energax._errors import ArgumentError, NotTractable, RunError, Unreliable, nearest
-from energax.energies import AbstractEnergy, Tempered, observed_space, read_energy
-from energax.evaluation import LogZ, Thermodynamics
+from energax.energies import AbstractEnergy, Tempered, latent, observed_space, read_energy
+from energax.evaluation import LogZ, SiteProbabilities, Thermodynamics
 from energax.runs._files import replace_file
 from energax.runs._run import Run
 from energax.runs._simulated import SIMULATED
@@ -45,6 +46,11 @@ class System:
     rows: np.ndarray | None = None
     run: Run | None = None
 
+    @property
+    def is_file(self) -> bool:
+        """Whether the energy was read from a file."""
+        return self.run is None and Path(self.name).is_file()
+
 
 @dataclasses.dataclass(frozen=True)
 class FreeEnergy:
@@ -57,6 +63,7 @@ class FreeEnergy:
         num_sites: Sites or coordinates of the observed space.
         curves: β, and by name (``log_z``, ``energy``, ``heat_capacity``, ``entropy``) value, stderr and where it is
             known exact value at each; None where the method gives no curves.
+        sites: How often each site has each value; of discrete energies from files, where replicas were tempered.
     """
 
     system: str
@@ -64,6 +71,7 @@ class FreeEnergy:
     log_z: LogZ
     num_sites: int
     curves: dict[str, Any] | None
+    sites: SiteProbabilities | None = None
 
     @property
     def free_energy(self) -> tuple[float, float]:
@@ -89,6 +97,8 @@ class FreeEnergy:
                 for name, curve in self.curves["functions"].items()
                 if name != "log_z"
             }
+        if self.sites is not None:
+            out["marginals"] = self.sites.to_json()
         return {**out, "diagnostics": told["diagnostics"], "warnings": told["warnings"]}
 
 
@@ -167,8 +177,13 @@ def free_energy(
     else:
         found = evaluation.log_z(energy, method=method, **options)
     curves = None if found.thermodynamics is None else _curves(system.energy, beta, found.thermodynamics)
+    sites = None
+    if found.thermodynamics is not None and system.is_file and latent(energy) is None:
+        with contextlib.suppress(NotTractable):
+            sweeps = max(256, found.diagnostics["num_sweeps"] // 3)
+            sites = found.thermodynamics.site_probabilities(sweeps)
     leaves = jax.tree.leaves(observed_space(energy).struct)
-    return FreeEnergy(system.name, beta, found, sum(math.prod(leaf.shape) for leaf in leaves), curves)
+    return FreeEnergy(system.name, beta, found, sum(math.prod(leaf.shape) for leaf in leaves), curves, sites)
 
 
 def _checkpoints(system: System, beta: float) -> list[AbstractEnergy]:
