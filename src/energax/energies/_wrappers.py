@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from energax._errors import ArgumentError, SpaceError
@@ -352,7 +353,7 @@ for _combination in (Tempered, Shifted, Sum, Interpolated):
 def _(energy: Tempered) -> bool | None:
     inner = is_confined(energy.energy)
     unbounded = observed_space(energy).log_volume == math.inf
-    if inner is not True or not unbounded or isinstance(energy.beta, jax.core.Tracer):
+    if inner is not True or not unbounded or isinstance(energy.beta, Tracer):
         return inner
     # Where exp(−E) can be integrated over infinite room E is large in most of it, and there exp(−βE) is 1 or more.
     return bool((np.asarray(energy.beta) > 0).all())
