@@ -11,11 +11,14 @@ import pytest
 import zoo
 
 from energax.densities import IndependentSites
+from energax.estimators import Interval
 from energax.evaluation import _reverse
 from energax.evaluation._annealed import BATCH, Weights
 from energax.evaluation._both_directions import assemble
+from energax.evaluation._log_z import _better
 from energax.evaluation._places import Places
 from energax.evaluation._plan import Plan
+from energax.evaluation._result import LogZ
 from energax.evaluation._reverse import Reverse, _from_ladders, _judge_places, _judge_weights, _ladders_per_group
 from energax.paths import Geometric
 from energax.spaces import Binary, Euclidean
@@ -190,3 +193,17 @@ def test_draws_of_one_ladder_stay_together(count, wanted, size):
     # No resampled group of particles crosses from one group of ladders to the next.
     assert all(len(set(part)) == 1 for part in groups.reshape(-1, size))
     assert len(np.unique(x0)) == len(x0)
+
+
+def test_the_better_of_two_attempts():
+    """An upper end wins; without one the larger value and the larger certified lower end, and what both said."""
+    none = Interval(-math.inf, math.inf, "none", "none", 0.95)
+    certified = Interval(-3.0, math.inf, "certified", "none", 0.95)
+    tempered = LogZ(-0.1, math.nan, none, None, "counting", warnings=("R-hat",), method="pt-mbar")
+    annealed = LogZ(-1.3, math.nan, certified, None, "counting", warnings=("no upper end",))
+    found = _better(tempered, annealed)
+    assert (found.value, found.method, found.interval) == (-0.1, "pt-mbar", certified)
+    assert found.warnings == ("R-hat", "no upper end")
+    assert _better(annealed, tempered).value == -0.1
+    held = LogZ(-0.4, 0.1, Interval(-0.6, 0.1, "certified", "assumes-equilibrium", 0.95), None, "counting")
+    assert _better(tempered, held) is held

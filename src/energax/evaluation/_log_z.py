@@ -188,13 +188,26 @@ def log_z(
     for attempt in attempts[1:]:
         if math.isfinite(found.interval.upper):
             break
-        other = attempt(own)
-        if math.isfinite(other.interval.upper) or other.interval.lower > found.interval.lower:
-            found = other
+        found = _better(found, attempt(own))
     tell.finish()
     interval = dataclasses.replace(found.interval, level=level)
     notes = (*warnings, *found.warnings)
     return dataclasses.replace(found, interval=interval, exact=known, measure=space.measure, warnings=notes)
+
+
+def _better(found: LogZ, other: LogZ) -> LogZ:
+    """The second of two attempts if it has an upper end; if neither has, the best of both.
+
+    Sampling that has not seen all of the model gives less than log Z, so that the larger value is the better one, as
+    the larger of two lower ends is.
+    """
+    if math.isfinite(other.interval.upper):
+        return other
+    value, less = (found, other) if found.value > other.value else (other, found)
+    low = max(found.interval, other.interval, key=lambda interval: interval.lower)
+    interval = dataclasses.replace(low, lower=min(low.lower, value.value))
+    notes = tuple(dict.fromkeys((*value.warnings, *less.warnings)))
+    return dataclasses.replace(value, interval=interval, warnings=notes)
 
 
 def _checked_options(
