@@ -67,9 +67,10 @@ def log_z(
 
     ``"ais"`` and ``"smc"``: annealing, as follows, with independent or with resampled particles (``"auto"`` decides by
     a pilot). ``"pt-mbar"``: replica exchange from β = 0, see `thermodynamics`; along (1 − t) E_0 + t E from a base law
-    where the space has no uniform one, or where a base is given. Both ends *assume equilibrium*. ``"ti"``: the same
-    draws, integrated, −∫ ⟨E⟩ dβ. ``"wang-landau"`` and ``"multicanonical"``, for discrete energies: flat histograms,
-    see `thermodynamics`. ``"exact"``: no sampling, where that is cheap.
+    where the space has no uniform one, or where a base is given. (Without one or data E_0 is the normal law that the
+    space declares.) Both ends *assume equilibrium*. ``"ti"``: the same draws, integrated, −∫ ⟨E⟩ dβ.
+    ``"wang-landau"`` and ``"multicanonical"``, for discrete energies: flat histograms, see `thermodynamics`.
+    ``"exact"``: no sampling, where that is cheap.
 
     **Lower end, certified.** Annealed importance sampling from a normalised base law gives independent weights with
     E w = Z, however badly the chains mix. With probability 1 − δ the bound of `mean_lower_bound` lies below log Z;

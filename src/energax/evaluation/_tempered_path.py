@@ -13,6 +13,7 @@ from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities import AbstractDensity
 from energax.energies import AbstractEnergy
 from energax.estimators import LadderHistogram
+from energax.evaluation._base_law import default_base
 from energax.evaluation._path import plain_path
 from energax.evaluation._path_curve import PathCurve
 from energax.evaluation._progress import Transitions
@@ -49,7 +50,7 @@ def by_path_tempering(
     Args:
         energy: The model, without hidden units.
         kernel: An exact kernel.
-        base: Base law, by default one fitted to the rows or, without them, to what a pilot finds.
+        base: Base law, by default one fitted to the rows or, without them, the normal law that the space declares.
         rows: Rows of data or None.
         level: Of the interval.
         width: Wanted distance of the ends, nats.
@@ -60,7 +61,12 @@ def by_path_tempering(
     """
     base_key, run_key = jax.random.split(key)
     before = tell.done
-    base, path, pilot, name = plain_path(energy, kernel, base, rows, tell=tell, key=base_key)
+    own = base is None and rows is None
+    # A law fitted to what a pilot found may be narrow where the pilot missed half, and replicas then miss it as well.
+    base, path, pilot, name = plain_path(
+        energy, kernel, default_base(energy.space) if own else base, rows, tell=tell, key=base_key
+    )
+    name = f"{type(base).__name__} of the space" if own else name
     ladders = ReplicaLadders(path, _Difference(energy, base), 1.0, kernel, NUM_LADDERS, pilot=pilot, key=run_key)
     left = budget - (tell.done - before)
     shown = tell.done
