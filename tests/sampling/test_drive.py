@@ -101,8 +101,9 @@ def test_a_langevin_step_reweights_one_law_into_another():
         old, new, h = energies.DoubleWell(1, barrier=1.0), energies.DoubleWell(1, barrier=2.0, tilt=0.5), 0.07
         x = jnp.linspace(-3.5, 3.5, 701)
         state, end = (jax.vmap(lambda x, e=e: _langevin.langevin_state(e, x))(x[:, None]) for e in (old, new))
+        law = kernels.ULA(h).proposal
         ratio = jax.vmap(
-            jax.vmap(lambda a, b: _langevin.langevin_log_ratio(a, b, jnp.asarray(h)), (None, 0)), (0, None)
+            jax.vmap(lambda a, b: _langevin.langevin_log_ratio(a, b, law(a), law(b)), (None, 0)), (0, None)
         )(state, end)
         drift = x + h * state.score[:, 0]
         forward = np.exp(-((x[None] - drift[:, None]) ** 2) / (4 * h)) / math.sqrt(4 * math.pi * h)
@@ -225,9 +226,9 @@ DRIVE_MUTANTS = {
     "shadow of one step only": ("inner[1] + work", "work", "B"),
 }
 LANGEVIN_MUTANTS = {
-    "the law of a step back from where it began": lambda old, new, h, f=None: RIGHT(old, old, h, f),
-    "noise of half the variance": lambda old, new, h, f=None: old.value - new.value + 2 * (
-        RIGHT(old, new, h, f) - old.value + new.value
+    "the law of a step back from where it began": lambda old, new, there, back: RIGHT(old, new, there, there),
+    "noise of half the variance": lambda old, new, there, back: old.value - new.value + 2 * (
+        RIGHT(old, new, there, back) - old.value + new.value
     ),
 }  # fmt: skip
 RIGHT = _langevin.langevin_log_ratio

@@ -34,13 +34,16 @@ def langevin_proposal(state: LangevinState, step_size: Scalar, factor: Configura
     return NormalProposal(mean, jnp.sqrt(2 * step_size), factor)
 
 
-def langevin_log_ratio(
-    old: LangevinState, new: LangevinState, step_size: Scalar, factor: Configuration = None
-) -> Scalar:
-    """Log [exp(−E(y)) q(x | y)] − log [exp(−E(x)) q(y | x)] of a move from x to y in the covering space."""
-    forward = langevin_proposal(old, step_size, factor).log_prob(new.x)
-    backward = langevin_proposal(new, step_size, factor).log_prob(old.x)
-    return old.value - new.value + backward - forward
+def langevin_log_ratio(old: LangevinState, new: LangevinState, there: NormalProposal, back: NormalProposal) -> Scalar:
+    """Log [exp(−E(y)) q(x | y)] − log [exp(−E(x)) q(y | x)] of a move from x to y in the covering space.
+
+    Args:
+        old: At x.
+        new: At y.
+        there: The law q(· | x) that the move was drawn from.
+        back: q(· | y).
+    """
+    return old.value - new.value + back.log_prob(old.x) - there.log_prob(new.x)
 
 
 class ULA(AbstractStepSizeKernel):
@@ -104,7 +107,7 @@ class ULA(AbstractStepSizeKernel):
         under `energy`, E': E exp(−W) = Z'/Z for x from exp(−E)/Z, if both energies are finite everywhere.
         """
         new = langevin_state(energy, self.proposal(state).draw(key=key))
-        return fold_state(energy, new), -langevin_log_ratio(state, new, self.step_size, self.preconditioner)
+        return fold_state(energy, new), -langevin_log_ratio(state, new, self.proposal(state), self.proposal(new))
 
 
 class MALA(AbstractStepSizeKernel):
@@ -155,7 +158,7 @@ class MALA(AbstractStepSizeKernel):
 
     def log_ratio(self, old: LangevinState, new: LangevinState) -> Scalar:
         """Log [exp(−E(y)) q(x | y)] − log [exp(−E(x)) q(y | x)] of a move from x to y in the covering space."""
-        return langevin_log_ratio(old, new, self.step_size, self.preconditioner)
+        return langevin_log_ratio(old, new, self.proposal(old), self.proposal(new))
 
     def step(self, energy: AbstractEnergy, state: LangevinState, *, key: PRNGKey) -> tuple[LangevinState, StepInfo]:
         draw_key, accept_key = jax.random.split(key)
