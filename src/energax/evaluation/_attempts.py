@@ -15,7 +15,7 @@ from energax._typing import PRNGKey
 from energax.densities import AbstractDensity
 from energax.energies import AbstractEnergy, Marginal, latent, observed_space
 from energax.evaluation._both_directions import by_annealing
-from energax.evaluation._default_kernel import default_kernel
+from energax.evaluation._default_kernel import exact_kernel
 from energax.evaluation._path import can_draw_exactly
 from energax.evaluation._progress import Transitions
 from energax.evaluation._result import LogZ
@@ -23,7 +23,7 @@ from energax.evaluation._rounds import reach
 from energax.evaluation._side import hidden_rows
 from energax.evaluation._tempered_path import by_path_tempering
 from energax.evaluation._thermodynamics import FLAT_METHODS, thermodynamics
-from energax.kernels import AbstractKernel, HeatBath, target
+from energax.kernels import AbstractKernel, HeatBath
 from energax.paths import AbstractPath
 from energax.spaces import AbstractDiscreteSpace, Box, Euclidean, Torus
 
@@ -53,10 +53,7 @@ def annealing(
 ) -> Attempt:
     """Annealing in both directions, after a look at the kernel."""
     start = base.start if isinstance(base, AbstractPath) else base
-    chosen = default_kernel(energy, start) if kernel is None else kernel
-    if not chosen.exact:
-        raise ArgumentError(f"log Z needs an exact kernel; {type(chosen).__name__} leaves exp(−E) only roughly alone.")
-    target(energy, chosen)
+    chosen = exact_kernel(energy, kernel, start)
     return lambda level: by_annealing(energy, chosen, base, rows, level, width, *sizes, budget, tell, key)
 
 
@@ -104,10 +101,7 @@ def path_tempering(
             f"Hidden units of {type(energy).__name__} are summed out along a path from a base law, where log Z is no "
             'function of one energy: use method="ais" or "smc", or leave the method out.'
         )
-    chosen = default_kernel(energy, base) if kernel is None else kernel
-    if not chosen.exact:
-        raise ArgumentError(f"log Z needs an exact kernel; {type(chosen).__name__} leaves exp(−E) only roughly alone.")
-    target(energy, chosen)
+    chosen = exact_kernel(energy, kernel, base)
     return lambda level: by_path_tempering(energy, chosen, base, rows, level, width, budget, integrate, tell, key)
 
 

@@ -23,7 +23,7 @@ def run_rounds(
     precision: float,
     budget: int,
     progress: Callable[[int, int], None] | None,
-) -> None:
+) -> list[str]:
     """Rounds until as many sweeps are made as the wanted error bar needs, or the budget is spent.
 
     How many that are is decided from less than a quarter of them: an error bar on which the end of a run hung would be
@@ -35,6 +35,9 @@ def run_rounds(
         precision: Wanted error bar of log Z there, nats.
         budget: The most transitions.
         progress: Called with (done, expected) transitions after each round.
+
+    Returns:
+        What speaks against equilibrium at the end.
     """
     length, wanted = _FIRST_SWEEPS, math.inf
     while True:
@@ -44,14 +47,16 @@ def run_rounds(
         done = ladders.num_sweeps
         if done >= _LEAST_SWEEPS and 4 * done < wanted:
             wanted = done * max(1.0, (ladders.histogram().log_z(last).stderr / precision) ** 2)
+        objections: list[str] | None = None
         if done >= wanted:
-            if not ladders.objections():
-                return
+            objections = ladders.objections()
+            if not objections:
+                return objections
             wanted = 2.0 * done
         # Half as long as all before it, in whole pieces of 64 sweeps, but no longer than wanted.
         length = max(64, int(min(done // 2, wanted - done)) // 64 * 64)
         if ladders.spent + ladders.cost(length) > budget:
-            return
+            return ladders.objections() if objections is None else objections
 
 
 def reach(level: float, num_groups: int = NUM_LADDERS) -> float:

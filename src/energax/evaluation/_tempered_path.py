@@ -74,8 +74,8 @@ def by_path_tempering(
     def progress(now: int, _: int) -> None:
         tell(max(0, now - (tell.done - shown)))
 
-    run_rounds(ladders, 1.0, 0.5 * width / reach(level), left, progress)
-    histogram, objections = ladders.histogram(), tuple(ladders.objections())
+    objections = tuple(run_rounds(ladders, 1.0, 0.5 * width / reach(level), left, progress))
+    histogram = ladders.histogram()
     plain = histogram.log_z(1.0)
     found = integrated(histogram, 1.0) if integrate else plain
     cut = {"weakest_cut": histogram.weakest_cut, "estimator": found.method}

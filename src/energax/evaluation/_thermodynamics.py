@@ -16,7 +16,7 @@ from energax._errors import ArgumentError, NotTractable, nearest
 from energax._typing import PRNGKey
 from energax.energies import AbstractEnergy, Tempered, latent, observed_space
 from energax.estimators import Estimate, Interval, LadderHistogram
-from energax.evaluation._default_kernel import default_kernel
+from energax.evaluation._default_kernel import exact_kernel
 from energax.evaluation._flat_ladders import FlatLadders
 from energax.evaluation._rounds import NUM_LADDERS, equilibrium_interval, integrated, run_rounds
 from energax.evaluation._site_probabilities import SiteProbabilities, site_probabilities
@@ -219,15 +219,11 @@ def thermodynamics(
     elif kernel is None and num_ladders is None and packable(energy):
         ladders = PackedLadders(energy, beta, key=key)
     else:
-        chosen = default_kernel(energy) if kernel is None else kernel
-        if not chosen.exact:
-            raise ArgumentError(
-                f"log Z needs an exact kernel; {type(chosen).__name__} leaves exp(−E) only roughly alone."
-            )
+        chosen = exact_kernel(energy, kernel)
         path = tempering(Tempered(energy, jnp.asarray(beta, jnp.result_type(float))))
         ladders = ReplicaLadders(path, energy, beta, chosen, num_ladders or NUM_LADDERS, key=key)
-    run_rounds(ladders, beta, precision, budget, progress)
-    histogram, objections = ladders.histogram(), ladders.objections()
+    objections = run_rounds(ladders, beta, precision, budget, progress)
+    histogram = ladders.histogram()
     if progress is not None:
         progress(budget, budget)
     found = {"num_energies": histogram.levels.size, "weakest_cut": histogram.weakest_cut}
