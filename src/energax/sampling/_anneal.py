@@ -25,7 +25,7 @@ from energax.sampling._accumulators import add_compensated
 from energax.sampling._resampling import RESAMPLERS, log_mean_exp, relative_ess
 from energax.sampling._schedule import schedule
 from energax.sampling._starts import draws, starts
-from energax.sampling._steps import run_steps, with_step_size
+from energax.sampling._steps import padded, run_steps, with_step_size
 from energax.spaces import check_structure
 
 _CHUNK = 32
@@ -160,8 +160,9 @@ def anneal(
     relative, accepts, means = [np.ones(1)], [np.ones(1)], [np.zeros((1, num_groups))]
     for begin in range(1, len(levels), _CHUNK):
         end = min(begin + _CHUNK, len(levels))
-        span = jnp.asarray([begin, end - begin]), _padded(levels[begin - 1 : end - 1]), _padded(levels[begin:end])
-        sizes = None if step_sizes is None else _padded(np.asarray(step_sizes)[begin:end])
+        before, after = (padded(levels[begin - i : end - i], _CHUNK) for i in (1, 0))
+        span = jnp.asarray([begin, end - begin]), before, after
+        sizes = None if step_sizes is None else padded(np.asarray(step_sizes)[begin:end], _CHUNK)
         carry, told = _levels(path, kernel, carry, keys, span, sizes, settings)
         relative.append(np.asarray(told[0])[: end - begin])
         accepts.append(np.asarray(told[1])[: end - begin])
@@ -206,10 +207,6 @@ def _grouped_starts(path: AbstractPath, x0: Configuration, num_groups: int, num_
     flat = jax.tree.map(lambda leaf: jnp.asarray(leaf).reshape(-1, *leaf.shape[2:]), x0)
     x = starts(space, flat, num_groups * num_particles, key=jax.random.key(0))
     return jax.tree.map(lambda leaf: leaf.reshape(num_groups, num_particles, *leaf.shape[1:]), x)
-
-
-def _padded(part: np.ndarray) -> Array:
-    return jnp.asarray(np.concatenate([part, np.full(_CHUNK - len(part), part[-1])]))
 
 
 @eqx.filter_jit

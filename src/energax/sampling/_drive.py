@@ -22,7 +22,7 @@ from energax.paths import AbstractPath, Geometric
 from energax.random import choose
 from energax.sampling._accumulators import add_compensated
 from energax.sampling._starts import draws, starts
-from energax.sampling._steps import run_steps
+from energax.sampling._steps import padded, run_steps
 
 _CHUNK = 32
 """Levels of one compiled call, as in `anneal`."""
@@ -142,7 +142,8 @@ def drive(
     record = _Record(num_walkers, num_kept)
     for begin in range(1, len(protocol), _CHUNK):
         end = min(begin + _CHUNK, len(protocol))
-        span = jnp.asarray([begin, end - begin]), _padded(protocol[begin - 1 : end - 1]), _padded(protocol[begin:end])
+        before, after = (padded(protocol[begin - i : end - i], _CHUNK) for i in (1, 0))
+        span = jnp.asarray([begin, end - begin]), before, after
         carry, (so_far, accepts) = _levels(path, kernel, carry, keys, span, num_steps, during)
         record.add(np.asarray(so_far)[: end - begin], np.asarray(accepts)[: end - begin])
         if progress is not None:
@@ -311,7 +312,3 @@ def _switch_before(
 
 def _total(pair: tuple[Array, Array]) -> np.ndarray:
     return np.asarray(pair[0], np.float64) + np.asarray(pair[1], np.float64)
-
-
-def _padded(part: np.ndarray) -> Array:
-    return jnp.asarray(np.concatenate([part, np.full(_CHUNK - len(part), part[-1])]))

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from energax._errors import ArgumentError
@@ -44,3 +45,8 @@ def with_step_size(kernel: AbstractKernel, step_size: Array) -> AbstractKernel:
     if not isinstance(kernel, AbstractStepSizeKernel):
         raise ArgumentError(f"{type(kernel).__name__} has no step size, so `step_sizes` must be left out.")
     return kernel.with_step_size(step_size.astype(kernel.step_size.dtype))
+
+
+def padded(part: np.ndarray, length: int) -> Array:
+    """Some of the levels of a run, the last one repeated up to one length for all calls: one compilation."""
+    return jnp.asarray(np.concatenate([part, np.full(length - len(part), part[-1])]))
