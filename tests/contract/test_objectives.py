@@ -8,7 +8,7 @@ from energax import objectives, testing
 from energax.densities import Gaussian
 from energax.energies import RBM, Ising
 from energax.kernels import HMC, MALA, BlockGibbs
-from energax.objectives import ContrastiveDivergence, DenoisingScoreMatching, PersistentCD
+from energax.objectives import ContrastiveDivergence, DenoisingScoreMatching, PersistentCD, PseudoLikelihood
 from energax.testing import references
 
 CLAUSES = (
@@ -44,6 +44,7 @@ TABLE = {
         PersistentCD(MALA(0.05), 8, 3, adapt_step_size=True),
         _draws_of(references.tilted_double_well()),
     ),
+    "pl-ising": (PseudoLikelihood(), _draws_of(references.asymmetric_ising())),
     "dsm-gaussian": (DenoisingScoreMatching(0.6), _smeared),
 }
 

@@ -9,8 +9,15 @@ import pytest
 from energax import testing
 from energax.densities import Gaussian
 from energax.kernels import MALA, target
-from energax.objectives import ContrastiveDivergence, DenoisingScoreMatching, PersistentCD, PersistentState
+from energax.objectives import (
+    ContrastiveDivergence,
+    DenoisingScoreMatching,
+    PersistentCD,
+    PersistentState,
+    PseudoLikelihood,
+)
 from energax.objectives._contrastive import contrast
+from energax.objectives._site_laws import AbstractSiteObjective
 from energax.testing import references
 
 KERNEL = MALA(0.4)
@@ -118,6 +125,13 @@ class NoiseCountedTwice(DenoisingScoreMatching):
         return 0.5 * jnp.mean(jnp.sum(residual**2, axis=-1)), (state, {})
 
 
+class OtherValuesOnly(PseudoLikelihood):
+    """Normalises over the values that a site does not have."""
+
+    def site_losses(self, ratios):
+        return jnp.mean(jax.nn.logsumexp(jnp.where(ratios.others, ratios.log_ratio, -jnp.inf), axis=-1), axis=0)
+
+
 class SwappedSign(ContrastiveDivergence):
     def loss(self, energy, batch, state, *, key):
         loss, aux = ContrastiveDivergence(self.kernel).loss(energy, batch, state, key=key)
@@ -137,6 +151,7 @@ MUTANTS = [
     (KeepsKernelStates(KERNEL, 8), "no_cache"),
     (GradientThroughTheChains(KERNEL), "optimum"),
     (NoiseCountedTwice(0.6), "optimum"),
+    (OtherValuesOnly(), "optimum"),
     (SwappedSign(KERNEL), "descent"),
 ]
 
@@ -148,7 +163,8 @@ def test_a_broken_promise_is_seen(objective, clause, key):
         mean = jnp.array([0.5, -1.0])
         energy, draws = Gaussian(mean), mean + 0.8 * jax.random.normal(draw_key, (8_000, 2))
     else:
-        reference = references.correlated_gaussian()
+        discrete = isinstance(objective, AbstractSiteObjective)
+        reference = references.asymmetric_ising() if discrete else references.correlated_gaussian()
         energy, draws = reference.energy, reference.draw(key=draw_key, num=16_000)
     exact = draws if clause in ("optimum", "descent") else None
     with pytest.raises(AssertionError, match=f"breaks `({clause})`"):

@@ -8,6 +8,7 @@ from energax.objectives._contrastive import PersistentCD as PersistentCD
 from energax.objectives._contrastive import PersistentState as PersistentState
 from energax.objectives._contrastive import run_chains as run_chains
 from energax.objectives._denoising import DenoisingScoreMatching as DenoisingScoreMatching
+from energax.objectives._pseudo_likelihood import PseudoLikelihood as PseudoLikelihood
 
 __all__ = [
     "AbstractObjective",
@@ -16,6 +17,7 @@ __all__ = [
     "Metrics",
     "PersistentCD",
     "PersistentState",
+    "PseudoLikelihood",
     "frozen",
     "run_chains",
 ]

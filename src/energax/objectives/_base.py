@@ -7,10 +7,11 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from energax._typing import Configuration, PRNGKey, Scalar
-from energax.energies import AbstractEnergy
+from energax.energies import AbstractEnergy, observed_space
 
 Metrics = dict[str, Array]
 """Scalars by name, measured on the way and never fed back."""
@@ -41,3 +42,11 @@ class AbstractObjective(eqx.Module):
 def frozen(energy: AbstractEnergy) -> AbstractEnergy:
     """The same energy without gradients: what chains move in."""
     return jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, energy)
+
+
+def as_positions(energy: AbstractEnergy, batch: Configuration) -> Configuration:
+    """The rows of a batch in the type of the space: sites with few values as whole numbers."""
+    struct = observed_space(energy).struct
+    return jax.tree.map(
+        lambda leaf, s: leaf.astype(s.dtype) if jnp.issubdtype(s.dtype, jnp.integer) else leaf, batch, struct
+    )

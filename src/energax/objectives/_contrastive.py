@@ -11,7 +11,7 @@ from energax._errors import ArgumentError, KernelMismatch
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, marginal, observed_space
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
-from energax.objectives._base import AbstractObjective, Metrics, frozen
+from energax.objectives._base import AbstractObjective, Metrics, as_positions, frozen
 from energax.sampling import run_steps
 
 _NUM_WATCHED = 128
@@ -51,7 +51,7 @@ class ContrastiveDivergence(AbstractObjective):
         self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
     ) -> tuple[Scalar, tuple[None, Metrics]]:
         keys = jax.random.split(key, jax.tree.leaves(batch)[0].shape[0])
-        start = _as_positions(energy, batch)
+        start = as_positions(energy, batch)
         ends, info = run_chains(energy, self.kernel, start, keys, self.num_steps)
         loss, metrics = contrast(energy, batch, ends)
         return loss, (state, {**metrics, **info, **watch(energy, batch, start, ends)})
@@ -132,7 +132,7 @@ class PersistentCD(AbstractObjective):
         if self.start == "noise":
             space = observed_space(energy)
             return jax.vmap(lambda k: space.initial(key=k))(jax.random.split(key, size))
-        rows = _as_positions(energy, batch)
+        rows = as_positions(energy, batch)
         which = jax.random.randint(key, (size,), 0, jax.tree.leaves(rows)[0].shape[0])
         return jax.tree.map(lambda leaf: leaf[which], rows)
 
@@ -243,13 +243,6 @@ def _correlation(a: Array, b: Array) -> Array:
     norm = jnp.sqrt(jnp.sum(a**2) * jnp.sum(b**2))
     rho = jnp.where(norm > 0, jnp.sum(a * b) / jnp.where(norm > 0, norm, 1.0), 1.0)
     return jnp.clip(rho, 0.0, 1.0)
-
-
-def _as_positions(energy: AbstractEnergy, batch: Configuration) -> Configuration:
-    struct = observed_space(energy).struct
-    return jax.tree.map(
-        lambda leaf, s: leaf.astype(s.dtype) if jnp.issubdtype(s.dtype, jnp.integer) else leaf, batch, struct
-    )
 
 
 def _check_steps(num_steps: int) -> None:

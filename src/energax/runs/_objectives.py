@@ -41,6 +41,14 @@ class DenoisingConfig:
     """Antithetic noise pairs for each row."""
 
 
+@dataclasses.dataclass(frozen=True)
+class SitesConfig:
+    """Options of objectives that look at the law of each site given the others."""
+
+    num_sites: int | None = None
+    """Sites that each row looks at in each update; all by default."""
+
+
 def _build_pcd(config: PersistentCDConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
     return objectives.PersistentCD(
         kernel,
@@ -61,6 +69,11 @@ def _build_dsm(config: DenoisingConfig, kernel: kernels.AbstractKernel) -> objec
     return objectives.DenoisingScoreMatching(config.noise_scale, config.num_pairs)
 
 
+def _build_pseudo_likelihood(config: SitesConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+    del kernel
+    return objectives.PseudoLikelihood(config.num_sites)
+
+
 OBJECTIVES: dict[str, Entry[Any]] = {
     entry.name: entry
     for entry in (
@@ -78,6 +91,13 @@ OBJECTIVES: dict[str, Entry[Any]] = {
             DenoisingConfig,
             _build_dsm,
             "no chains; learns the law of slightly noisy data",
+        ),
+        Entry(
+            "pseudo-likelihood",
+            objectives.PseudoLikelihood,
+            SitesConfig,
+            _build_pseudo_likelihood,
+            "no chains; predicts each site of discrete data from the others",
         ),
     )
 }

@@ -29,6 +29,8 @@ _OBJECTIVES = {
     "cd": _CONTRAST + ", with short chains that start at the data for every update (contrastive divergence, biased).",
     "denoising-score-matching": "Training adds noise to real {rows} and fits the slope of the energy, which has to "
     "point back (denoising score matching). It needs no chains, and it learns the law of slightly noisy data.",
+    "pseudo-likelihood": "Training predicts each entry of real {rows} from all its other entries "
+    "(pseudo-likelihood). It needs no chains.",
 }
 _BINARIZED = {"threshold": "threshold", "stochastic": "chance"}
 _KERNELS = {
