@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -93,6 +94,23 @@ def test_files_of_couplings_and_weights(capsys):
     ((_, probability),), ((_, stderr),) = sites["probability"], sites["stderr"]
     assert abs(probability - 0.6) <= reach(1.0 - FALSE_ALARM) * stderr
     assert "Marginals" in Path("net/report.html").read_text()
+
+
+def test_both_sides_of_a_machine(capsys):
+    """Units with their biases and weights exchanged, or the mean of the wrong side, would be off by tens of bars."""
+    rng = np.random.default_rng(1)
+    weights, b, c = 1.5 * rng.normal(size=(5, 3)), rng.normal(size=5), rng.normal(size=3)
+    np.savez("machine.npz", W=weights, b=b, c=c)
+    found = ask(capsys, "machine.npz --method pt-mbar --budget 100000 --out machine")
+    v, h = (np.asarray(list(itertools.product((0, 1), repeat=n))) for n in (5, 3))
+    law = np.exp((v @ b)[:, None] + h @ c + v @ weights @ h.T)
+    law /= law.sum()
+    for name, truth in (("marginals", law.sum(1) @ v), ("hidden_marginals", law.sum(0) @ h)):
+        probability, stderr = (np.asarray(found[name][key])[:, 1] for key in ("probability", "stderr"))
+        assert np.all(np.abs(probability - truth) <= reach(1.0 - FALSE_ALARM) * stderr)
+        assert np.all(stderr < 0.02)
+    assert "heat_capacity" not in found  # the hidden side is no function of β
+    assert "Hidden units" in Path("machine/report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from energax._typing import PRNGKey
 from energax.energies import AbstractEnergy, Block, Marginal, blocks, conditional_logits, latent
-from energax.spaces import AbstractArraySpace, AbstractDiscreteSpace, Product
+from energax.spaces import AbstractArraySpace, AbstractDiscreteSpace, AbstractSpace, Product
 
 MOST_SITES = 32
 """A sweep over n hidden units costs n evaluations of the energy; with more of them block Gibbs is the better buy."""
@@ -49,3 +49,33 @@ def hidden_rows(side: Marginal, rows: PyTree[np.ndarray], *, key: PRNGKey) -> Py
         return space.draw_sites(logits, key=key)
 
     return jax.vmap(draw)(jax.tree.map(jnp.asarray, rows), jax.random.split(key, len(jax.tree.leaves(rows)[0])))
+
+
+@eqx.filter_jit
+def observed_shares(side: Marginal, draws: Any) -> Array:
+    """Mean probabilities of the values of the observed units given draws of the hidden ones, of each ladder.
+
+    Args:
+        side: What `hidden_side` returns, with discrete observed units.
+        draws: Hidden units, (ladder, draw, *shape).
+
+    Returns:
+        (ladder, *observed, value).
+    """
+    (observed,) = side.summed
+    space: Any = observed_part(side)
+    first = jnp.full(space.shape, space.values[0], space.struct.dtype)
+
+    def law(hidden: Any) -> Array:
+        logits = conditional_logits(side.energy, {observed: first, side.keep: hidden}, observed)
+        # Two-valued sites have one logit, of the second value against the first.
+        every = jnp.stack([jnp.zeros_like(logits), logits], axis=-1) if len(space.values) == 2 else logits
+        return jax.nn.softmax(every)
+
+    return jax.lax.map(lambda ladder: jax.vmap(law)(ladder).mean(axis=0), draws)
+
+
+def observed_part(side: Marginal) -> AbstractSpace:
+    """The space of the observed units, which are summed out."""
+    space: Any = side.energy.space
+    return space.parts[side.summed[0]]

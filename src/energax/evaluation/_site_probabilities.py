@@ -59,9 +59,15 @@ def site_probabilities(x: np.ndarray, values: tuple[int, ...], warnings: tuple[s
         values: Values of a site.
         warnings: What speaks against equilibrium.
     """
-    means = np.stack([(x == value).mean(axis=1) for value in values], axis=-1)
-    num_draws = x.shape[0] * x.shape[1]
-    stderr = np.hypot(means.std(axis=0, ddof=1) / math.sqrt(len(means)), 1.0 / num_draws)
+    shares = np.stack([(x == value).mean(axis=1) for value in values], axis=-1)
+    return from_shares(shares, values, x.shape[0] * x.shape[1], warnings)
+
+
+def from_shares(
+    shares: Float[np.ndarray, "ladder *shape k"], values: tuple[int, ...], num_draws: int, warnings: tuple[str, ...]
+) -> SiteProbabilities:
+    """Probabilities and error bars from those of every ladder."""
+    stderr = np.hypot(shares.std(axis=0, ddof=1) / math.sqrt(len(shares)), 1.0 / num_draws)
     if warnings:
         stderr = np.full(stderr.shape, math.nan)
-    return SiteProbabilities(values, means.mean(axis=0), stderr, num_draws, warnings)
+    return SiteProbabilities(values, shares.mean(axis=0), stderr, num_draws, warnings)

@@ -19,7 +19,8 @@ from energax.estimators import Estimate, Interval, LadderHistogram
 from energax.evaluation._default_kernel import exact_kernel
 from energax.evaluation._flat_ladders import FlatLadders
 from energax.evaluation._rounds import NUM_LADDERS, equilibrium_interval, integrated, run_rounds
-from energax.evaluation._site_probabilities import SiteProbabilities, site_probabilities
+from energax.evaluation._side import hidden_side, observed_part, observed_shares
+from energax.evaluation._site_probabilities import SiteProbabilities, from_shares, site_probabilities
 from energax.evaluation._tempered_ladders import AbstractLadders, PackedLadders, ReplicaLadders
 from energax.kernels import AbstractKernel
 from energax.paths import tempering
@@ -120,7 +121,33 @@ class Thermodynamics:
             NotTractable: The energy is not discrete, or the ladders keep no configurations (packed lattices, flat
                 histograms): name a kernel.
         """
-        x, space = self.ladders.draws(num_sweeps), self.ladders.space
+        return self._counted(self.ladders.draws(num_sweeps))
+
+    def both_sides(self, energy: AbstractEnergy, num_sweeps: int = 1024) -> tuple[SiteProbabilities, SiteProbabilities]:
+        """How often observed and hidden units have each value, of a machine whose hidden side the ladders went through.
+
+        Observed units have the mean of their probabilities given the draws of the hidden ones.
+
+        Args:
+            energy: The machine.
+            num_sweeps: Sweeps by which the ladders run on.
+
+        Raises:
+            NotTractable: The ladders did not run on a hidden side, the observed units are not discrete, or as in
+                `site_probabilities`.
+        """
+        side = hidden_side(energy)
+        if side is None or side.space != self.ladders.space:
+            raise NotTractable(f"These ladders did not run on the hidden side of {type(energy).__name__}.")
+        seen = observed_part(side)
+        if not isinstance(seen, AbstractDiscreteSpace):
+            raise NotTractable(f"Sites have probabilities of values on discrete spaces, not on {seen}.")
+        x = self.ladders.draws(num_sweeps)
+        shares = np.asarray(observed_shares(side, jnp.asarray(x)), np.float64)
+        return from_shares(shares, seen.values, x.shape[0] * x.shape[1], self.warnings), self._counted(x)
+
+    def _counted(self, x: np.ndarray) -> SiteProbabilities:
+        space = self.ladders.space
         if not isinstance(space, AbstractDiscreteSpace):
             raise NotTractable(f"Sites have probabilities of values on discrete spaces, not on {space}.")
         return site_probabilities(x, space.values, self.warnings)

@@ -42,6 +42,8 @@ class FreeEnergyLike(Protocol):
     @property
     def sites(self) -> Any: ...
     @property
+    def hidden_sites(self) -> Any: ...
+    @property
     def num_sites(self) -> int: ...
     @property
     def curves(self) -> dict[str, Any] | None: ...
@@ -99,7 +101,10 @@ def write_free_energy(found: FreeEnergyLike, path: str | os.PathLike[str], *, co
         blocks, _, _ = crooks_blocks(z.works.forward, z.works.reverse, tau_reverse=z.works.tau_reverse)
         sections.append(Section("work", "Work of annealing in both directions", [Text(_ABOUT_WORK, "note"), *blocks]))
     if found.sites is not None:
-        sections.append(Section("sites", "Marginals", [Table(*_site_rows(found.sites.to_json()))]))
+        tables = [Table(*_site_rows("Sites", found.sites.to_json()))]
+        if found.hidden_sites is not None:
+            tables.append(Table(*_site_rows("Hidden units", found.hidden_sites.to_json())))
+        sections.append(Section("sites", "Marginals", tables))
     told = [Row(name.replace("_", " "), str(_shown(value)), "") for name, value in z.diagnostics.items()]
     sections.append(Section("run", "How it was found", [Table("Diagnostics", ("", "value", ""), told)]))
     sections.append(Section("reproduce", "Make this run again", [Code(command, "Command", is_shell=True)]))
@@ -118,7 +123,7 @@ def write_free_energy(found: FreeEnergyLike, path: str | os.PathLike[str], *, co
     )
 
 
-def _site_rows(told: dict[str, Any]) -> tuple[str, tuple[str, str, str], list[Row]]:
+def _site_rows(title: str, told: dict[str, Any]) -> tuple[str, tuple[str, str, str], list[Row]]:
     """Title, columns and rows of the probabilities of the values of the first sites."""
     rows = [
         Row(str(site), "; ".join(measured(value, _nan(error)) for value, error in zip(p, bars, strict=True)), "")
@@ -126,7 +131,11 @@ def _site_rows(told: dict[str, Any]) -> tuple[str, tuple[str, str, str], list[Ro
     ]
     left = "" if len(rows) <= _MOST_SITES else f"; all {len(rows)} in free_energy.json"
     values = ", ".join(str(value) for value in told["values"])
-    return f"Sites, from {told['num_draws']} draws{left}", ("site", f"probability of {values}", ""), rows[:_MOST_SITES]
+    return (
+        f"{title}, from {told['num_draws']} draws{left}",
+        ("site", f"probability of {values}", ""),
+        rows[:_MOST_SITES],
+    )
 
 
 def _nan(value: float | None) -> float:

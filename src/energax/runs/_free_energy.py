@@ -63,7 +63,9 @@ class FreeEnergy:
         num_sites: Sites or coordinates of the observed space.
         curves: β, and by name (``log_z``, ``energy``, ``heat_capacity``, ``entropy``) value, stderr and where it is
             known exact value at each; None where the method gives no curves.
-        sites: How often each site has each value; of discrete energies from files, where replicas were tempered.
+        sites: How often each site, of a machine each observed unit, has each value; of discrete energies from files,
+            where replicas were tempered.
+        hidden_sites: The same of the hidden units of a machine.
     """
 
     system: str
@@ -72,6 +74,7 @@ class FreeEnergy:
     num_sites: int
     curves: dict[str, Any] | None
     sites: SiteProbabilities | None = None
+    hidden_sites: SiteProbabilities | None = None
 
     @property
     def free_energy(self) -> tuple[float, float]:
@@ -99,6 +102,8 @@ class FreeEnergy:
             }
         if self.sites is not None:
             out["marginals"] = self.sites.to_json()
+        if self.hidden_sites is not None:
+            out["hidden_marginals"] = self.hidden_sites.to_json()
         return {**out, "diagnostics": told["diagnostics"], "warnings": told["warnings"]}
 
 
@@ -176,14 +181,26 @@ def free_energy(
         found = evaluation.log_z_from_checkpoints(_checkpoints(system, beta), **options)
     else:
         found = evaluation.log_z(energy, method=method, **options)
-    curves = None if found.thermodynamics is None else _curves(system.energy, beta, found.thermodynamics)
-    sites = None
-    if found.thermodynamics is not None and system.is_file and latent(energy) is None:
-        with contextlib.suppress(NotTractable):
-            sweeps = max(256, found.diagnostics["num_sweeps"] // 3)
-            sites = found.thermodynamics.site_probabilities(sweeps)
+    # Ladders on a hidden side temper what is left when the observed units are summed out, which is no function of β.
+    tempered = None if latent(energy) is not None else found.thermodynamics
+    curves = None if tempered is None else _curves(system.energy, beta, tempered)
     leaves = jax.tree.leaves(observed_space(energy).struct)
-    return FreeEnergy(system.name, beta, found, sum(math.prod(leaf.shape) for leaf in leaves), curves, sites)
+    num_sites = sum(math.prod(leaf.shape) for leaf in leaves)
+    return FreeEnergy(system.name, beta, found, num_sites, curves, *_sites(system, energy, found))
+
+
+def _sites(
+    system: System, energy: AbstractEnergy, found: LogZ
+) -> tuple[SiteProbabilities | None, SiteProbabilities | None]:
+    """Probabilities of the values of observed and of hidden sites, None where there are none."""
+    if found.thermodynamics is None or not system.is_file:
+        return None, None
+    sweeps = max(256, found.diagnostics["num_sweeps"] // 3)
+    with contextlib.suppress(NotTractable):
+        if latent(energy) is not None:
+            return found.thermodynamics.both_sides(energy, sweeps)
+        return found.thermodynamics.site_probabilities(sweeps), None
+    return None, None
 
 
 def _checkpoints(system: System, beta: float) -> list[AbstractEnergy]:
