@@ -8,7 +8,16 @@ from energax import objectives, testing
 from energax.densities import Gaussian
 from energax.energies import RBM, Ising
 from energax.kernels import HMC, MALA, BlockGibbs
-from energax.objectives import ContrastiveDivergence, DenoisingScoreMatching, PersistentCD, PseudoLikelihood
+from energax.objectives import (
+    ConcreteScoreMatching,
+    ContrastiveDivergence,
+    DenoisingScoreMatching,
+    InteractionScreening,
+    MinimumProbabilityFlow,
+    PersistentCD,
+    PseudoLikelihood,
+    RatioMatching,
+)
 from energax.testing import references
 
 CLAUSES = (
@@ -45,6 +54,10 @@ TABLE = {
         _draws_of(references.tilted_double_well()),
     ),
     "pl-ising": (PseudoLikelihood(), _draws_of(references.asymmetric_ising())),
+    "rm-ising": (RatioMatching(), _draws_of(references.asymmetric_ising())),
+    "rise-ising": (InteractionScreening(), _draws_of(references.asymmetric_ising())),
+    "mpf-categorical": (MinimumProbabilityFlow(2), _draws_of(references.skewed_categorical())),
+    "csm-ising": (ConcreteScoreMatching(), _draws_of(references.asymmetric_ising())),
     "dsm-gaussian": (DenoisingScoreMatching(0.6), _smeared),
 }
 

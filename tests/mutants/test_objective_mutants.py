@@ -10,11 +10,15 @@ from energax import testing
 from energax.densities import Gaussian
 from energax.kernels import MALA, target
 from energax.objectives import (
+    ConcreteScoreMatching,
     ContrastiveDivergence,
     DenoisingScoreMatching,
+    InteractionScreening,
+    MinimumProbabilityFlow,
     PersistentCD,
     PersistentState,
     PseudoLikelihood,
+    RatioMatching,
 )
 from energax.objectives._contrastive import contrast
 from energax.objectives._site_laws import AbstractSiteObjective
@@ -132,6 +136,36 @@ class OtherValuesOnly(PseudoLikelihood):
         return jnp.mean(jax.nn.logsumexp(jnp.where(ratios.others, ratios.log_ratio, -jnp.inf), axis=-1), axis=0)
 
 
+class ForgetsTheData(RatioMatching):
+    """The squares of the conditional laws alone."""
+
+    def site_losses(self, ratios):
+        return jnp.mean(jnp.sum(jnp.exp(2 * ratios.log_probs), axis=-1), axis=0)
+
+
+class NotCentred(InteractionScreening):
+    """The whole difference of energies instead of half of it."""
+
+    def site_losses(self, ratios):
+        return jnp.mean(jnp.exp(jnp.sum(ratios.log_ratio, axis=-1)), axis=0)
+
+
+class FlowsBackwards(MinimumProbabilityFlow):
+    """Goes from the neighbours to the data."""
+
+    def site_losses(self, ratios):
+        flow = jnp.where(ratios.others, jnp.exp(-0.5 * ratios.log_ratio), 0)
+        return jnp.mean(jnp.sum(flow, axis=-1), axis=0)
+
+
+class OneRatioTwice(ConcreteScoreMatching):
+    """Takes p(x')/p(x) where p(x)/p(x') belongs."""
+
+    def site_losses(self, ratios):
+        terms = 0.5 * jnp.exp(2 * ratios.log_ratio) - jnp.exp(ratios.log_ratio)
+        return jnp.mean(jnp.sum(jnp.where(ratios.others, terms, 0), axis=-1), axis=0)
+
+
 class SwappedSign(ContrastiveDivergence):
     def loss(self, energy, batch, state, *, key):
         loss, aux = ContrastiveDivergence(self.kernel).loss(energy, batch, state, key=key)
@@ -152,6 +186,10 @@ MUTANTS = [
     (GradientThroughTheChains(KERNEL), "optimum"),
     (NoiseCountedTwice(0.6), "optimum"),
     (OtherValuesOnly(), "optimum"),
+    (ForgetsTheData(), "optimum"),
+    (NotCentred(), "optimum"),
+    (FlowsBackwards(), "optimum"),
+    (OneRatioTwice(), "optimum"),
     (SwappedSign(KERNEL), "descent"),
 ]
 

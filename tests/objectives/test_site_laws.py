@@ -10,7 +10,13 @@ from scipy.special import logsumexp
 from energax import exact, testing
 from energax._errors import ArgumentError, KernelMismatch
 from energax.energies import MLP, FactorGraph
-from energax.objectives import PseudoLikelihood
+from energax.objectives import (
+    ConcreteScoreMatching,
+    InteractionScreening,
+    MinimumProbabilityFlow,
+    PseudoLikelihood,
+    RatioMatching,
+)
 from energax.testing import references
 
 
@@ -32,8 +38,32 @@ def _pseudo_likelihood(log_p, axis):
     return logsumexp(log_p, axis, keepdims=True) - log_p
 
 
+def _ratio_matching(log_p, axis):
+    law = np.exp(-_pseudo_likelihood(log_p, axis))
+    return 0.5 * (1 - 2 * law + np.sum(law**2, axis, keepdims=True))
+
+
+def _screening(log_p, axis):
+    return np.exp(np.mean(log_p, axis, keepdims=True) - log_p)
+
+
+def _flow(log_p, axis):
+    return np.sum(np.exp(0.5 * log_p), axis, keepdims=True) / np.exp(0.5 * log_p) - 1
+
+
+def _concrete(log_p, axis):
+    p = np.exp(log_p)
+    return 0.5 * np.sum(p**2, axis, keepdims=True) / p**2 - p * np.sum(1 / p, axis, keepdims=True) + 0.5
+
+
 # The loss of one site at every configuration, from the table of log p with an axis for each site.
-FORMULAS = {PseudoLikelihood(): _pseudo_likelihood}
+FORMULAS = {
+    PseudoLikelihood(): _pseudo_likelihood,
+    RatioMatching(): _ratio_matching,
+    InteractionScreening(): _screening,
+    MinimumProbabilityFlow(): _flow,
+    ConcreteScoreMatching(): _concrete,
+}
 
 
 def enumerated(model):
@@ -96,6 +126,17 @@ def test_some_sites_stand_for_all(key):
         testing.assert_mean(1.03 * found, want)
 
 
+def test_log_screening_is_the_logarithm_of_each_site(key):
+    """Σ_i log of the mean over rows of exp(−s_i (Σ_j J_ij s_j + H_i))."""
+    with jax.enable_x64(True):
+        model = scaled(references.asymmetric_ising().energy, 1.0)
+        rows = jnp.asarray(exact.states(model.space))[::17]
+        fields = jax.vmap(model.couplings.times)(rows.astype(float)) + model.field
+        want = jnp.sum(jnp.log(jnp.mean(jnp.exp(-rows * fields), axis=0)))
+        found = jax.jit(lambda x: InteractionScreening(log=True).loss(model, x, None, key=key)[0])(rows)
+        assert float(found) == pytest.approx(float(want), rel=1e-12)
+
+
 def test_rows_of_decimals_are_rows_of_the_space(key):
     model = references.skewed_categorical().energy
     rows = jnp.array([[0, 2, 1, 1], [2, 2, 0, 1]])
@@ -108,3 +149,5 @@ def test_what_is_refused():
         PseudoLikelihood().check(MLP(2, key=jax.random.key(0)))
     with pytest.raises(ArgumentError, match="num_sites=10, but there are 9 sites"):
         PseudoLikelihood(10).check(references.asymmetric_ising().energy)
+    with pytest.raises(ArgumentError, match="logRISE needs all sites"):
+        InteractionScreening(log=True, num_sites=3)

@@ -49,6 +49,16 @@ class SitesConfig:
     """Sites that each row looks at in each update; all by default."""
 
 
+@dataclasses.dataclass(frozen=True)
+class ScreeningConfig:
+    """Options of interaction screening."""
+
+    log: bool = False
+    """The logarithm of the mean of each site (logRISE)."""
+    num_sites: int | None = None
+    """Sites that each row looks at in each update; all by default."""
+
+
 def _build_pcd(config: PersistentCDConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
     return objectives.PersistentCD(
         kernel,
@@ -69,9 +79,22 @@ def _build_dsm(config: DenoisingConfig, kernel: kernels.AbstractKernel) -> objec
     return objectives.DenoisingScoreMatching(config.noise_scale, config.num_pairs)
 
 
-def _build_pseudo_likelihood(config: SitesConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+def _build_screening(config: ScreeningConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
     del kernel
-    return objectives.PseudoLikelihood(config.num_sites)
+    return objectives.InteractionScreening(log=config.log, num_sites=config.num_sites)
+
+
+_OfSites = (
+    objectives.PseudoLikelihood
+    | objectives.RatioMatching
+    | objectives.MinimumProbabilityFlow
+    | objectives.ConcreteScoreMatching
+)
+
+
+def _site_entry(name: str, cls: type[_OfSites], summary: str) -> Entry[Any]:
+    """The entry of an objective that looks at single sites and has no other option."""
+    return Entry(name, cls, SitesConfig, lambda config, _: cls(config.num_sites), summary)
 
 
 OBJECTIVES: dict[str, Entry[Any]] = {
@@ -92,12 +115,30 @@ OBJECTIVES: dict[str, Entry[Any]] = {
             _build_dsm,
             "no chains; learns the law of slightly noisy data",
         ),
-        Entry(
+        _site_entry(
             "pseudo-likelihood",
             objectives.PseudoLikelihood,
-            SitesConfig,
-            _build_pseudo_likelihood,
             "no chains; predicts each site of discrete data from the others",
+        ),
+        _site_entry(
+            "ratio-matching", objectives.RatioMatching, "no chains; the same with squared errors, which outliers spare"
+        ),
+        Entry(
+            "interaction-screening",
+            objectives.InteractionScreening,
+            ScreeningConfig,
+            _build_screening,
+            "no chains; undoes the coupling of each site to the others",
+        ),
+        _site_entry(
+            "minimum-probability-flow",
+            objectives.MinimumProbabilityFlow,
+            "no chains; lets least probability flow from the data to their neighbours",
+        ),
+        _site_entry(
+            "concrete-score-matching",
+            objectives.ConcreteScoreMatching,
+            "no chains; squared errors of ratios between neighbours, needs many rows",
         ),
     )
 }

@@ -31,6 +31,14 @@ _OBJECTIVES = {
     "point back (denoising score matching). It needs no chains, and it learns the law of slightly noisy data.",
     "pseudo-likelihood": "Training predicts each entry of real {rows} from all its other entries "
     "(pseudo-likelihood). It needs no chains.",
+    "ratio-matching": "Training predicts each entry of real {rows} from all its other entries, with squared errors "
+    "(ratio matching). It needs no chains.",
+    "interaction-screening": "Training looks for the couplings that, once undone, leave each entry of real {rows} "
+    "independent of all its other entries (interaction screening). It needs no chains.",
+    "minimum-probability-flow": "Training makes real {rows} likelier than those that differ from them in one entry "
+    "(minimum probability flow). It needs no chains.",
+    "concrete-score-matching": "Training fits how much likelier real {rows} are than those that differ from them in "
+    "one entry (concrete score matching). It needs no chains.",
 }
 _BINARIZED = {"threshold": "threshold", "stochastic": "chance"}
 _KERNELS = {
