@@ -3,29 +3,51 @@
 from energax.objectives._base import AbstractObjective as AbstractObjective
 from energax.objectives._base import Metrics as Metrics
 from energax.objectives._base import frozen as frozen
+from energax.objectives._companions import Companion as Companion
+from energax.objectives._companions import companion as companion
+from energax.objectives._companions import companion_values as companion_values
+from energax.objectives._companions import companions as companions
+from energax.objectives._companions import with_companions as with_companions
 from energax.objectives._contrastive import ContrastiveDivergence as ContrastiveDivergence
 from energax.objectives._contrastive import PersistentCD as PersistentCD
 from energax.objectives._contrastive import PersistentState as PersistentState
 from energax.objectives._contrastive import run_chains as run_chains
 from energax.objectives._denoising import DenoisingScoreMatching as DenoisingScoreMatching
+from energax.objectives._noise_contrastive import ConditionalNoiseContrastive as ConditionalNoiseContrastive
+from energax.objectives._noise_contrastive import NoiseContrastive as NoiseContrastive
+from energax.objectives._noise_contrastive import RankingNCE as RankingNCE
 from energax.objectives._pseudo_likelihood import PseudoLikelihood as PseudoLikelihood
 from energax.objectives._pseudo_likelihood import RatioMatching as RatioMatching
+from energax.objectives._score_matching import FiniteDifferenceScoreMatching as FiniteDifferenceScoreMatching
+from energax.objectives._score_matching import ScoreMatching as ScoreMatching
+from energax.objectives._score_matching import SlicedScoreMatching as SlicedScoreMatching
 from energax.objectives._screening import ConcreteScoreMatching as ConcreteScoreMatching
 from energax.objectives._screening import InteractionScreening as InteractionScreening
 from energax.objectives._screening import MinimumProbabilityFlow as MinimumProbabilityFlow
 
 __all__ = [
     "AbstractObjective",
+    "Companion",
     "ConcreteScoreMatching",
+    "ConditionalNoiseContrastive",
     "ContrastiveDivergence",
     "DenoisingScoreMatching",
+    "FiniteDifferenceScoreMatching",
     "InteractionScreening",
     "Metrics",
     "MinimumProbabilityFlow",
+    "NoiseContrastive",
     "PersistentCD",
     "PersistentState",
     "PseudoLikelihood",
+    "RankingNCE",
     "RatioMatching",
+    "ScoreMatching",
+    "SlicedScoreMatching",
+    "companion",
+    "companion_values",
+    "companions",
     "frozen",
     "run_chains",
+    "with_companions",
 ]

@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from energax._errors import KernelMismatch, NotTractable, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
-from energax.energies import AbstractEnergy, observed_space
+from energax.energies import AbstractEnergy, is_confined, observed_space
+from energax.spaces import AbstractArraySpace
 
 Metrics = dict[str, Array]
 """Scalars by name, measured on the way and never fed back."""
@@ -50,3 +52,32 @@ def as_positions(energy: AbstractEnergy, batch: Configuration) -> Configuration:
     return jax.tree.map(
         lambda leaf, s: leaf.astype(s.dtype) if jnp.issubdtype(s.dtype, jnp.integer) else leaf, batch, struct
     )
+
+
+def require_score(name: str, energy: AbstractEnergy) -> None:
+    """Raise unless the energy has a score over one array of real numbers, and what is learned of it has a law.
+
+    Args:
+        name: What the message calls the objective.
+        energy: The energy.
+
+    Raises:
+        KernelMismatch: The configurations are discrete.
+        SpaceError: They are not one array.
+        NotTractable: The energy is known not to be confined.
+    """
+    space = observed_space(energy)
+    if space.is_discrete:
+        raise KernelMismatch(f"{name} needs a score, but space={space} is discrete. Try PersistentCD.")
+    if not isinstance(space, AbstractArraySpace):
+        raise SpaceError(f"{name} needs configurations that are one array, got space={space}.")
+    require_confined(energy)
+
+
+def require_confined(energy: AbstractEnergy) -> None:
+    """Raise `NotTractable` if the energy is known to have no law."""
+    if is_confined(energy) is False:
+        raise NotTractable(
+            f"{type(energy).__name__} has no confining base measure, so what is learned has no law. Give it one, "
+            'for instance confinement="default".'
+        )

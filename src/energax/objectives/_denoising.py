@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from energax._errors import ArgumentError, KernelMismatch, NotTractable, SpaceError
+from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey, Scalar
-from energax.energies import AbstractEnergy, is_confined, marginal, observed_space, value_and_score
-from energax.objectives._base import AbstractObjective, Metrics, frozen
+from energax.energies import AbstractEnergy, marginal, value_and_score
+from energax.objectives._base import AbstractObjective, Metrics, frozen, require_score
 from energax.random import normal
-from energax.spaces import AbstractArraySpace
 
 
 class DenoisingScoreMatching(AbstractObjective):
@@ -47,18 +46,7 @@ class DenoisingScoreMatching(AbstractObjective):
             )
 
     def check(self, energy: AbstractEnergy) -> None:
-        space = observed_space(energy)
-        if space.is_discrete:
-            raise KernelMismatch(
-                f"DenoisingScoreMatching needs a score, but space={space} is discrete. Try PersistentCD."
-            )
-        if not isinstance(space, AbstractArraySpace):
-            raise SpaceError(f"DenoisingScoreMatching needs configurations that are one array, got space={space}.")
-        if is_confined(energy) is False:
-            raise NotTractable(
-                f"{type(energy).__name__} has no confining base measure, so what is learned has no law. Give it one, "
-                'for instance confinement="default".'
-            )
+        require_score(type(self).__name__, energy)
 
     def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
         del energy, batch, key

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from energax import kernels, objectives
+from energax.runs._continuous_objectives import CONTINUOUS
 from energax.runs._entry import Entry
 
 
@@ -140,5 +141,6 @@ OBJECTIVES: dict[str, Entry[Any]] = {
             objectives.ConcreteScoreMatching,
             "no chains; squared errors of ratios between neighbours, needs many rows",
         ),
+        *CONTINUOUS,
     )
 }

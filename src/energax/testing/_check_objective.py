@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,12 +14,12 @@ from jaxtyping import Array, Float, PyTree
 from energax._errors import ArgumentError
 from energax._typing import PRNGKey
 from energax.energies import AbstractEnergy, observed_space
-from energax.objectives import AbstractObjective
+from energax.objectives import AbstractObjective, companions
 from energax.random import choose
 from energax.spaces import check_structure
 from energax.testing._calibrated import FALSE_ALARM, assert_mean
 from energax.testing._contract import Clause, cast_arrays, perturbed, require, require_close, run_clauses, same_bits
-from energax.testing._objective_case import BATCH, ObjectiveCase, gradient
+from energax.testing._objective_case import BATCH, ObjectiveCase, companion_gradient, energy_gradient
 
 _SHIFT = 3.0
 _MIN_REPLICATES = 1000
@@ -36,16 +39,17 @@ def check_objective(
 
     The state holds nothing but arrays, and `loss` leaves its shapes and dtypes alone, in float32 and float64; jit
     equals eager; one trace while parameters, data, step sizes and the state change; the loss and every metric are
-    scalars; the gradient is finite and reaches the parameters; the key alone decides; a stored state goes on as if
-    nothing had happened; a constant that is added to the energy after the state was made changes nothing (a state
-    that holds a cache of an energy fails here); and, with exact draws, the gradient vanishes in expectation at the
-    truth and points away from it elsewhere.
+    scalars; the gradient is finite and reaches the parameters, and the companions where there are any; the key alone
+    decides; a stored state goes on as if nothing had happened; a constant that is added to the energy after the state
+    was made changes nothing (a state that holds a cache of an energy fails here); and, with exact draws, the gradient
+    vanishes in expectation at the truth and points away from it elsewhere.
 
     Args:
         objective: The objective, small: a few dozen chains.
         energy: An energy that it can train.
         data: Stacked observed configurations, at least 16.
-        exact_draws: Stacked data (2,000 or more) under whose law `energy` minimises the objective in expectation.
+        exact_draws: Stacked data (2,000 or more) under whose law `energy` minimises the objective in expectation; the
+            companions of the objective must be at their optimum too.
         shift_invariant: Whether the gradient must not see a constant in the energy; False for objectives that learn
             the normaliser.
         tolerance: Relative rounding that is allowed between two float32 evaluations.
@@ -120,6 +124,23 @@ def _gradient(case: ObjectiveCase) -> None:
     require(any(bool(jnp.any(leaf != 0)) for leaf in leaves), "the gradient does not reach the parameters.")
 
 
+def _companions(case: ObjectiveCase) -> bool | None:
+    """Companions get a gradient, and with exact draws it vanishes where they are at their optimum."""
+    names = companions(case.objective)
+    if not names:
+        return False
+    if case.exact_draws is not None:
+        found = _replicates(case, case.energy, companion_gradient)
+        assert_mean(found, np.zeros(found.shape[1]), name=f"gradient of the companions {', '.join(names)}")
+        require(bool(np.any(found != 0)), "the gradient does not reach the companions.")
+        return None
+    slopes = eqx.filter_jit(companion_gradient)(case.objective, case.energy, case.batch, case.state, key=case.keys[1])
+    leaves = jax.tree.leaves(slopes)
+    require(all(bool(jnp.isfinite(leaf).all()) for leaf in leaves), "the gradient of the companions is not finite.")
+    require(any(bool(jnp.any(leaf != 0)) for leaf in leaves), "the gradient does not reach the companions.")
+    return None
+
+
 def _one_trace(case: ObjectiveCase) -> None:
     other = jax.tree.map(lambda leaf: leaf[::-1], case.batch)
     objective, energy = perturbed(case.objective, seed=1), perturbed(case.energy, seed=0)
@@ -158,21 +179,26 @@ def _no_cache(case: ObjectiveCase) -> bool | None:
     return None
 
 
-def _replicates(case: ObjectiveCase, energy: AbstractEnergy) -> Float[np.ndarray, "replicate parameters"]:
+def _replicates(
+    case: ObjectiveCase, energy: AbstractEnergy, of: Callable[..., Any] = energy_gradient
+) -> Float[np.ndarray, "replicate parameters"]:
     """Gradients of first updates with independent batches of exact draws."""
     count = len(jax.tree.leaves(case.exact_draws)[0])
     size = max(2, count // (2 * _MIN_REPLICATES))
     num = count // size
     batches = jax.tree.map(lambda leaf: leaf[: num * size].reshape(num, size, *leaf.shape[1:]), case.exact_draws)
-    return np.asarray(_gradients(case.objective, energy, batches, jax.random.split(case.keys[3], num)), np.float64)
+    keys = jax.random.split(case.keys[3], num)
+    return np.asarray(_gradients(case.objective, energy, batches, keys, of), np.float64)
 
 
 @eqx.filter_jit
-def _gradients(objective: AbstractObjective, energy: AbstractEnergy, batches: PyTree[Array], keys: Array) -> Array:
+def _gradients(
+    objective: AbstractObjective, energy: AbstractEnergy, batches: PyTree[Array], keys: Array, of: Callable[..., Any]
+) -> Array:
     def one(batch: PyTree[Array], key: PRNGKey) -> Array:
         init_key, loss_key = jax.random.split(key)
         state = objective.init(energy, batch, key=init_key)
-        _, grads = gradient(objective, energy, batch, state, key=loss_key)
+        grads = of(objective, energy, batch, state, key=loss_key)
         return jnp.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(grads)])
 
     return jax.vmap(one)(batches, keys)
@@ -204,6 +230,7 @@ OBJECTIVE = [
     Clause("jit", _jit),
     Clause("fixed_point", _fixed_point),
     Clause("gradient", _gradient),
+    Clause("companions", _companions),
     Clause("one_trace", _one_trace),
     Clause("key", _key),
     Clause("stored", _stored),

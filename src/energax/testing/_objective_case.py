@@ -24,7 +24,7 @@ from energax.energies import (
     latent,
     value_and_score,
 )
-from energax.objectives import AbstractObjective
+from energax.objectives import AbstractObjective, companion_values, with_companions
 from energax.spaces import AbstractSpace
 
 BATCH = 16
@@ -107,6 +107,24 @@ def gradient(
     loss = eqx.filter_value_and_grad(lambda e: objective.loss(e, batch, state, key=key), has_aux=True)
     (value, (after, metrics)), grads = loss(energy)
     return (value, after, metrics), grads
+
+
+def energy_gradient(
+    objective: AbstractObjective, energy: AbstractEnergy, batch: PyTree[Array], state: Any, *, key: PRNGKey
+) -> AbstractEnergy:
+    """The gradient of the loss with respect to the energy alone."""
+    return gradient(objective, energy, batch, state, key=key)[1]
+
+
+def companion_gradient(
+    objective: AbstractObjective, energy: AbstractEnergy, batch: PyTree[Array], state: Any, *, key: PRNGKey
+) -> dict[str, Any]:
+    """The gradient of the loss with respect to the companions of the objective, by name."""
+
+    def loss(values: dict[str, Any]) -> Scalar:
+        return with_companions(objective, values).loss(energy, batch, state, key=key)[0]
+
+    return eqx.filter_grad(loss)(companion_values(objective))
 
 
 class Shifted(AbstractEnergy):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -16,7 +17,7 @@ from jaxtyping import Array, PyTree
 from energax._errors import ArgumentError, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, observed_space
-from energax.objectives import AbstractObjective, Metrics
+from energax.objectives import AbstractObjective, Metrics, companion_values, companions, with_companions
 from energax.spaces import AbstractSpace, check_structure
 from energax.training._optimizer import default_optimizer
 from energax.training._state import TrainState
@@ -60,7 +61,8 @@ class Learner(AbstractLearner):
 
     Every array of real numbers in the energy is trained; what a user's function closes over, and integers, are not.
     The state's `learning_rate_scale` s multiplies the optimiser's update, so that a recovery can slow down any
-    optimiser, whatever its schedule.
+    optimiser, whatever its schedule. What the objective trains beside the energy (`objectives.companions`) moves in the
+    same update by the gradient of the same loss, each with its own optimiser, down or up as it declares.
 
     Args:
         energy: The model; a user's own function or module through `energax.energy(...)`.
@@ -68,6 +70,8 @@ class Learner(AbstractLearner):
         optimizer: Any Optax transformation; `default_optimizer()` if None. Gradients are clipped only if it says so.
         ema_decay: Keep a moving average of the parameters with decay min(ema_decay, (1 + t)/(10 + t)) at update t;
             it becomes the result. None keeps none. 0.999 averages over the last thousand updates.
+        companion_optimizers: Optax transformations of companions by name; those that are not named have
+            `default_optimizer` with the learning rate that the objective declares.
 
     Example:
         >>> import jax
@@ -83,6 +87,7 @@ class Learner(AbstractLearner):
     objective: AbstractObjective
     optimizer: optax.GradientTransformation = eqx.field(static=True)
     ema_decay: float | None = eqx.field(static=True)
+    companion_optimizers: tuple[tuple[str, optax.GradientTransformation], ...] = eqx.field(static=True)
 
     def __init__(
         self,
@@ -91,6 +96,7 @@ class Learner(AbstractLearner):
         *,
         optimizer: optax.GradientTransformation | None = None,
         ema_decay: float | None = None,
+        companion_optimizers: Mapping[str, optax.GradientTransformation] | None = None,
     ) -> None:
         if not isinstance(energy, AbstractEnergy):
             raise ArgumentError(
@@ -111,6 +117,7 @@ class Learner(AbstractLearner):
         self.objective = objective
         self.optimizer = default_optimizer() if optimizer is None else optimizer
         self.ema_decay = ema_decay
+        self.companion_optimizers = _optimizers_of_companions(objective, companion_optimizers or {})
 
     @property
     def space(self) -> AbstractSpace:
@@ -128,10 +135,11 @@ class Learner(AbstractLearner):
     def init(self, batch: Configuration, *, key: PRNGKey) -> TrainState:
         check_structure(self.space, batch, name="batch", batch_dims=1)
         # Training overwrites its arrays in place, so it needs its own copies of the model's.
-        energy = jax.tree.map(
-            lambda leaf: jnp.array(leaf) if isinstance(leaf, jax.Array | np.ndarray) else leaf, self.energy
+        energy, beside = jax.tree.map(
+            lambda leaf: jnp.array(leaf) if isinstance(leaf, jax.Array | np.ndarray) else leaf,
+            (self.energy, companion_values(self.objective)),
         )
-        params = eqx.filter(energy, eqx.is_inexact_array)
+        params, free = eqx.filter((energy, beside), eqx.is_inexact_array)
         return TrainState(
             energy=energy,
             opt_state=self.optimizer.init(params),
@@ -140,18 +148,33 @@ class Learner(AbstractLearner):
             step=jnp.zeros((), jnp.int32),
             learning_rate_scale=jnp.ones((), jnp.float32),
             num_recoveries=jnp.zeros((), jnp.int32),
+            companions=beside,
+            companion_opt_states={name: how.init(free[name]) for name, how in self.companion_optimizers},
         )
 
     def update(self, state: TrainState, batch: Configuration, *, key: PRNGKey) -> tuple[TrainState, Metrics]:
-        params, frozen = eqx.partition(state.energy, eqx.is_inexact_array)
+        trained, frozen = eqx.partition((state.energy, state.companions), eqx.is_inexact_array)
 
-        def loss_fn(params: PyTree[Array]) -> tuple[Scalar, tuple[Any, Metrics]]:
-            return self.objective.loss(eqx.combine(params, frozen), batch, state.objective_state, key=key)
+        def loss_fn(trained: PyTree[Array]) -> tuple[Scalar, tuple[Any, Metrics]]:
+            energy, beside = eqx.combine(trained, frozen)
+            objective = with_companions(self.objective, beside)
+            return objective.loss(energy, batch, state.objective_state, key=key)
 
-        (loss, (objective_state, metrics)), gradient = jax.value_and_grad(loss_fn, has_aux=True)(params)
-        updates, opt_state = self.optimizer.update(gradient, state.opt_state, params)
-        updates = jax.tree.map(lambda u: state.learning_rate_scale.astype(u.dtype) * u, updates)
-        params = optax.apply_updates(params, updates)
+        (loss, (objective_state, metrics)), slopes = jax.value_and_grad(loss_fn, has_aux=True)(trained)
+        (params, free), (gradient, slopes) = trained, slopes
+        scale = state.learning_rate_scale
+        params, opt_state = _moved(self.optimizer, gradient, state.opt_state, params, scale)
+        ascends = {name: how.ascends for name, how in companions(self.objective).items()}
+        moved = {
+            name: _moved(
+                optimizer,
+                jax.tree.map(jnp.negative, slopes[name]) if ascends[name] else slopes[name],
+                state.companion_opt_states[name],
+                free[name],
+                scale,
+            )
+            for name, optimizer in self.companion_optimizers
+        }
         metrics = {
             **metrics,
             "loss": loss,
@@ -159,13 +182,15 @@ class Learner(AbstractLearner):
             "parameter_norm": optax.tree.norm(params),
         }
         new = TrainState(
-            energy=eqx.combine(params, frozen),
+            energy=eqx.combine(params, frozen[0]),
             opt_state=opt_state,
             ema=self._averaged(state, params),
             objective_state=objective_state,
             step=state.step + 1,
             learning_rate_scale=state.learning_rate_scale,
             num_recoveries=state.num_recoveries,
+            companions=eqx.combine({name: value for name, (value, _) in moved.items()}, frozen[1]),
+            companion_opt_states={name: memory for name, (_, memory) in moved.items()},
         )
         return new, metrics
 
@@ -178,6 +203,27 @@ class Learner(AbstractLearner):
         t = state.step.astype(jnp.float32)
         weight = 1 - jnp.minimum(self.ema_decay, (1 + t) / (10 + t))
         return jax.tree.map(lambda mean, new: mean + weight.astype(new.dtype) * (new - mean), state.ema, params)
+
+
+def _moved(
+    optimizer: optax.GradientTransformation, gradient: PyTree[Array], memory: Any, values: PyTree[Array], scale: Scalar
+) -> tuple[PyTree[Array], Any]:
+    """Values after one step of an optimiser, scaled, and the optimiser's memory after it."""
+    updates, memory = optimizer.update(gradient, memory, values)
+    updates = jax.tree.map(lambda u: scale.astype(u.dtype) * u, updates)
+    return optax.apply_updates(values, updates), memory
+
+
+def _optimizers_of_companions(
+    objective: AbstractObjective, given: Mapping[str, optax.GradientTransformation]
+) -> tuple[tuple[str, optax.GradientTransformation], ...]:
+    declared = companions(objective)
+    unknown = sorted(set(given) - set(declared))
+    if unknown:
+        raise ArgumentError(
+            f"{type(objective).__name__} trains no companion {unknown[0]!r}. It has: {', '.join(declared) or 'none'}."
+        )
+    return tuple((name, given.get(name) or default_optimizer(how.learning_rate)) for name, how in declared.items())
 
 
 def check_values(space: AbstractSpace, batch: Configuration) -> None:

@@ -21,6 +21,8 @@ class TrainState(eqx.Module):
         step: Number of updates made.
         learning_rate_scale: Factor on every update; each recovery makes it smaller.
         num_recoveries: How often the run went back to an earlier state.
+        companions: What the objective trains beside the model, by name.
+        companion_opt_states: Memory of their optimisers, by name.
     """
 
     energy: Any
@@ -30,3 +32,5 @@ class TrainState(eqx.Module):
     step: Int[Array, ""]
     learning_rate_scale: Scalar
     num_recoveries: Int[Array, ""]
+    companions: dict[str, Any] = eqx.field(default_factory=dict)
+    companion_opt_states: dict[str, PyTree[Any]] = eqx.field(default_factory=dict)

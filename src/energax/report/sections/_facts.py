@@ -39,6 +39,14 @@ _OBJECTIVES = {
     "(minimum probability flow). It needs no chains.",
     "concrete-score-matching": "Training fits how much likelier real {rows} are than those that differ from them in "
     "one entry (concrete score matching). It needs no chains.",
+    "score-matching": "Training fits the slope of the energy to that of the data's own density (score matching). It "
+    "needs neither chains nor noise.",
+    "sliced-score-matching": "Training fits the slope of the energy to that of the data's own density, along random "
+    "directions (sliced score matching). It needs neither chains nor noise.",
+    "conditional-nce": "Training lowers the energy of real {rows} below that of copies of them with noise (conditional "
+    "noise-contrastive estimation). It needs no chains.",
+    "finite-difference-score-matching": "Training fits the slope of the energy to that of the data's own density, from "
+    "values of the energy near real {rows} (finite-difference score matching). It needs no chains.",
 }
 _BINARIZED = {"threshold": "threshold", "stochastic": "chance"}
 _KERNELS = {
@@ -74,8 +82,9 @@ def method_name(summary: SummaryLike, kind: str) -> str:
 
 
 def objective_family(summary: SummaryLike) -> str:
-    """``"score"`` where the slope of the energy is fitted, ``"contrast"`` where data are set against draws."""
-    return "score" if "score" in method_name(summary, "objective") else "contrast"
+    """How the energy is fitted: ``"denoising"`` or ``"score"`` by its slope, ``"contrast"`` against draws."""
+    name = method_name(summary, "objective")
+    return next((family for family in ("denoising", "score") if family in name), "contrast")
 
 
 def kind(summary: SummaryLike) -> str:

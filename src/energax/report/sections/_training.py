@@ -70,7 +70,8 @@ _FURTHER = (
 )
 _LOSSES = {
     "contrast": "Its gradient trains the model. It is a difference of energies, not a likelihood, and need not fall.",
-    "score": "The error of undoing the noise. It cannot reach zero, because noise cannot be undone exactly.",
+    "score": "The mismatch of slopes up to a number that does not depend on the model; it can be negative.",
+    "denoising": "The error of undoing the noise. It cannot reach zero, because noise cannot be undone exactly.",
 }
 # Shown under another name, or a matter of the machine and not of the model.
 _LEFT_OUT = frozenset({"step", "steps_per_second", "seconds", "time"})

@@ -10,10 +10,14 @@ from energax.report.tables import MISSING, fixed, is_finite, kl_rows, mode_mass_
 
 _TOLERANCE = 0.03
 _TOLERANCE_OF_ITS_OWN = 0.25
+_SLOPES = (
+    "core matching sees only the slope of the energy near the data, and a constant added to the whole of one mode "
+    "changes no slope there. Chains that sample the model afterwards do not cross the valley either: their shares are "
+    "those of the places where they started."
+)
 _WHY_WRONG = {
-    "score": "Denoising score matching sees only the slope of the energy near the data, and a constant added to the "
-    "whole of one mode changes no slope there. Chains that sample the model afterwards do not cross the valley either: "
-    "their shares are those of the places where they started.",
+    "denoising": f"Denoising s{_SLOPES}",
+    "score": f"S{_SLOPES}",
     "contrast": "Chains that do not cross the valley keep the shares with which they started, whatever masses the "
     "model gives. Contrastive divergence compares the data with these chains, so it cannot see that the masses are "
     "wrong.",

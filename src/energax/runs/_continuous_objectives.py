@@ -1,0 +1,94 @@
+"""The objectives of continuous data without chains that the command line knows by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from energax import kernels, objectives
+from energax.runs._entry import Entry
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreMatchingConfig:
+    """Implicit score matching has no options."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SlicedConfig:
+    """Options of sliced score matching."""
+
+    num_projections: int = 4
+    """Random directions for each row."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FiniteDifferenceConfig:
+    """Options of finite-difference score matching."""
+
+    spacing: float = 0.1
+    """Distance of the points that are compared, in the model's units."""
+    num_projections: int = 4
+    """Random directions for each row."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ConditionalNCEConfig:
+    """Options of conditional noise-contrastive estimation."""
+
+    noise_scale: float = 0.3
+    """Standard deviation of the noise, in the model's units: standardised data, 2-D sets as they are."""
+    num_noise: int = 4
+    """Noisy copies of each row."""
+
+
+def _build_sm(config: ScoreMatchingConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+    del config, kernel
+    return objectives.ScoreMatching()
+
+
+def _build_ssm(config: SlicedConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+    del kernel
+    return objectives.SlicedScoreMatching(config.num_projections)
+
+
+def _build_fdsm(config: FiniteDifferenceConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+    del kernel
+    return objectives.FiniteDifferenceScoreMatching(config.spacing, config.num_projections)
+
+
+def _build_cnce(config: ConditionalNCEConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+    del kernel
+    return objectives.ConditionalNoiseContrastive(config.noise_scale, config.num_noise)
+
+
+CONTINUOUS: tuple[Entry[Any], ...] = (
+    Entry(
+        "score-matching",
+        objectives.ScoreMatching,
+        ScoreMatchingConfig,
+        _build_sm,
+        "no chains and no noise; its cost grows with the number of coordinates",
+    ),
+    Entry(
+        "sliced-score-matching",
+        objectives.SlicedScoreMatching,
+        SlicedConfig,
+        _build_ssm,
+        "score matching along random directions",
+    ),
+    Entry(
+        "finite-difference-score-matching",
+        objectives.FiniteDifferenceScoreMatching,
+        FiniteDifferenceConfig,
+        _build_fdsm,
+        "score matching from values of the energy alone",
+    ),
+    Entry(
+        "conditional-nce",
+        objectives.ConditionalNoiseContrastive,
+        ConditionalNCEConfig,
+        _build_cnce,
+        "no chains; tells rows from their noisy copies",
+    ),
+)

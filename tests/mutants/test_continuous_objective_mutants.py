@@ -1,0 +1,122 @@
+"""Objectives of continuous data without chains, with one planted defect each, caught by the contract."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from energax import testing
+from energax.densities import Gaussian
+from energax.energies import AbstractEnergy
+from energax.objectives import (
+    ConditionalNoiseContrastive,
+    FiniteDifferenceScoreMatching,
+    NoiseContrastive,
+    RankingNCE,
+    ScoreMatching,
+    SlicedScoreMatching,
+    companions,
+)
+from energax.testing import references
+
+NOISE = Gaussian(jnp.array([0.8, -0.4, 0.1]), jnp.array([0.8, 1.2, 2.5]))
+
+
+class OneFixedDirection(ScoreMatching):
+    """Second derivatives along (1, ..., 1) only, which is no trace where coordinates are correlated."""
+
+    def loss(self, energy, batch, state, *, key):
+        def one(x):
+            slope, curvature = jax.jvp(jax.grad(energy), (x,), (jnp.ones_like(x),))
+            return 0.5 * jnp.sum(slope**2) - jnp.sum(curvature)
+
+        return jnp.mean(jax.vmap(one)(batch)), (state, {})
+
+
+class HalfTheSecondDifference(FiniteDifferenceScoreMatching):
+    def loss(self, energy, batch, state, *, key):
+        loss, (state, metrics) = FiniteDifferenceScoreMatching(self.spacing).loss(energy, batch, state, key=key)
+        return loss + 0.5 * metrics["laplacian"], (state, metrics)
+
+
+class NormalisedDirections(SlicedScoreMatching):
+    """Directions of length 1, and the factor d forgotten."""
+
+    def loss(self, energy, batch, state, *, key):
+        loss, (state, metrics) = SlicedScoreMatching().loss(energy, batch, state, key=key)
+        return loss + (1 - 1 / batch.shape[1]) * metrics["laplacian"], (state, metrics)
+
+
+class NoiseRatioForgotten(NoiseContrastive):
+    """Classifies two draws of noise for each row as if there were one: log Z is off by log 2."""
+
+    def loss(self, energy, batch, state, *, key):
+        noise = jax.vmap(lambda k: self.noise.draw(key=k))(jax.random.split(key, 2 * len(batch)))
+        of_data, of_noise = (
+            jax.vmap(lambda x: self.noise(x) - energy(x) - self.log_z)(rows) for rows in (batch, noise)
+        )
+        loss = jnp.mean(jax.nn.softplus(-of_data)) + 2 * jnp.mean(jax.nn.softplus(of_noise))
+        return loss, (state, {})
+
+
+class NoLogZ(NoiseContrastive):
+    """Its companion is not used."""
+
+    def loss(self, energy, batch, state, *, key):
+        fixed = NoiseContrastive(self.noise)
+        return fixed.loss(energy, batch, state, key=key)
+
+
+class DensityOfTheNoiseForgotten(RankingNCE):
+    def loss(self, energy, batch, state, *, key):
+        flat = Flattened(energy, self.noise)
+        return RankingNCE(self.noise, num_noise=self.num_noise).loss(flat, batch, state, key=key)
+
+
+class Flattened(AbstractEnergy):
+    """E − log q, which takes the density of the noise out of a score again."""
+
+    energy: Gaussian
+    noise: Gaussian
+
+    @property
+    def space(self):
+        return self.energy.space
+
+    def __call__(self, x):
+        return self.energy(x) - self.noise.log_prob(x)
+
+
+class LopsidedCopies(ConditionalNoiseContrastive):
+    """Copies that are drawn towards 0, with noise whose density does not drop out."""
+
+    def loss(self, energy, batch, state, *, key):
+        noisy = 0.8 * batch + self.noise_scale * jax.random.normal(key, batch.shape)
+        rises = jax.vmap(energy)(noisy) - jax.vmap(energy)(batch)
+        return 2 * jnp.mean(jax.nn.softplus(-rises)), (state, {})
+
+
+MUTANTS = [
+    (OneFixedDirection(), "optimum"),
+    (HalfTheSecondDifference(0.3), "optimum"),
+    (NormalisedDirections(), "optimum"),
+    (NoiseRatioForgotten(NOISE), "companions|optimum"),
+    (NoLogZ(NOISE), "companions"),
+    (DensityOfTheNoiseForgotten(NOISE), "optimum"),
+    (LopsidedCopies(0.5), "optimum"),
+]
+
+
+@pytest.mark.parametrize(("objective", "clause"), MUTANTS, ids=[type(o).__name__ for o, _ in MUTANTS])
+def test_a_broken_promise_is_seen(objective, clause, key):
+    draw_key, check_key = jax.random.split(key)
+    reference = references.correlated_gaussian()
+    draws = reference.draw(key=draw_key, num=16_000)
+    with pytest.raises(AssertionError, match=f"breaks `({clause})`"):
+        testing.check_objective(
+            objective,
+            reference.energy,
+            draws,
+            exact_draws=draws,
+            shift_invariant="log_z" not in companions(objective),
+            key=check_key,
+        )
