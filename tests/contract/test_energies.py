@@ -160,6 +160,7 @@ OTHERS = {
         ising(), energies.EnergyBins(-9.03, 1.3, 12), jnp.asarray(np.sin(np.arange(12.0)), float)
     ),
     "joint with a label": joint,
+    "AtLevel": lambda: energies.AtLevel(energies.NoiseConditionalMLP(2, hidden=(8,), key=KEY), 0.5),
     "given the label": lambda: Conditional(joint(), "label").given(jnp.asarray(2, jnp.int8)),
 }
 

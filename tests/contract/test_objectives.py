@@ -6,7 +6,7 @@ import pytest
 
 from energax import objectives, testing
 from energax.densities import Gaussian
-from energax.energies import RBM, Ising
+from energax.energies import RBM, AbstractConditionalEnergy, AtLevel, Ising
 from energax.kernels import HMC, MALA, BlockGibbs
 from energax.objectives import (
     ConcreteScoreMatching,
@@ -16,6 +16,7 @@ from energax.objectives import (
     FiniteDifferenceScoreMatching,
     InteractionScreening,
     MinimumProbabilityFlow,
+    MultiScaleDenoising,
     NoiseContrastive,
     PersistentCD,
     PseudoLikelihood,
@@ -55,6 +56,19 @@ def _smeared(key):
 WIDE = Gaussian(jnp.array([0.8, -0.4, 0.1]), jnp.array([0.8, 1.2, 2.5]))
 """Noise not far from the correlated Gaussian, whose log Z is 0."""
 
+
+class SmearedNormal(AbstractConditionalEnergy):
+    variance: jax.Array
+
+    def given(self, c):
+        return Gaussian(jnp.zeros(2), self.variance + c**2)
+
+
+def _levels(key):
+    variance = jnp.array([0.5, 1.5])
+    return AtLevel(SmearedNormal(variance), 0.3), jnp.sqrt(variance) * jax.random.normal(key, (8_000, 2))
+
+
 TABLE = {
     "cd-rbm": (ContrastiveDivergence(BlockGibbs(), 2), _draws_of(references.asymmetric_rbm())),
     "cd-gaussian": (ContrastiveDivergence(HMC(0.3, num_leapfrog=3)), _draws_of(references.correlated_gaussian())),
@@ -76,6 +90,7 @@ TABLE = {
     "sm-angle": (ScoreMatching(), _draws_of(references.tilted_angle())),
     "ssm-gaussian": (SlicedScoreMatching(2), _draws_of(references.correlated_gaussian())),
     "fdsm-gaussian": (FiniteDifferenceScoreMatching(0.3, 2), _draws_of(references.correlated_gaussian())),
+    "msd-gaussian": (MultiScaleDenoising((0.3, 0.6, 1.2)), _levels),
     "dsm-gaussian": (DenoisingScoreMatching(0.6), _smeared),
 }
 

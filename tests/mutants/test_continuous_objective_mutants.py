@@ -6,10 +6,12 @@ import pytest
 
 from energax import testing
 from energax.densities import Gaussian
-from energax.energies import AbstractEnergy
+from energax.energies import AbstractConditionalEnergy, AbstractEnergy, AtLevel, at_level
 from energax.objectives import (
     ConditionalNoiseContrastive,
+    DenoisingScoreMatching,
     FiniteDifferenceScoreMatching,
+    MultiScaleDenoising,
     NoiseContrastive,
     RankingNCE,
     ScoreMatching,
@@ -44,6 +46,24 @@ class NormalisedDirections(SlicedScoreMatching):
     def loss(self, energy, batch, state, *, key):
         loss, (state, metrics) = SlicedScoreMatching().loss(energy, batch, state, key=key)
         return loss + (1 - 1 / batch.shape[1]) * metrics["laplacian"], (state, metrics)
+
+
+class OneEnergyForAllLevels(MultiScaleDenoising):
+    """Asks the energy of one level for the slopes of all of them."""
+
+    def loss(self, energy, batch, state, *, key):
+        losses = [
+            DenoisingScoreMatching(sigma).loss(at_level(energy, self.noise_scales[0]), batch, state, key=key)[0]
+            for sigma in self.noise_scales
+        ]
+        return sum(losses) / len(losses), (state, {})
+
+
+class SmearedNormal(AbstractConditionalEnergy):
+    variance: jax.Array
+
+    def given(self, c):
+        return Gaussian(jnp.zeros(3), self.variance + c**2)
 
 
 class NoiseRatioForgotten(NoiseContrastive):
@@ -99,6 +119,7 @@ MUTANTS = [
     (OneFixedDirection(), "optimum"),
     (HalfTheSecondDifference(0.3), "optimum"),
     (NormalisedDirections(), "optimum"),
+    (OneEnergyForAllLevels((0.3, 0.9)), "optimum"),
     (NoiseRatioForgotten(NOISE), "companions|optimum"),
     (NoLogZ(NOISE), "companions"),
     (DensityOfTheNoiseForgotten(NOISE), "optimum"),
@@ -110,11 +131,13 @@ MUTANTS = [
 def test_a_broken_promise_is_seen(objective, clause, key):
     draw_key, check_key = jax.random.split(key)
     reference = references.correlated_gaussian()
-    draws = reference.draw(key=draw_key, num=16_000)
+    energy, draws = reference.energy, reference.draw(key=draw_key, num=16_000)
+    if isinstance(objective, MultiScaleDenoising):
+        energy, draws = AtLevel(SmearedNormal(jnp.ones(3)), 0.3), jax.random.normal(draw_key, (16_000, 3))
     with pytest.raises(AssertionError, match=f"breaks `({clause})`"):
         testing.check_objective(
             objective,
-            reference.energy,
+            energy,
             draws,
             exact_draws=draws,
             shift_invariant="log_z" not in companions(objective),

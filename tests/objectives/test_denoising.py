@@ -1,5 +1,6 @@
 """Denoising score matching against its formula and its known optimum."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +8,18 @@ import pytest
 
 from energax import testing
 from energax._errors import ArgumentError, KernelMismatch, NotTractable, SpaceError
-from energax.energies import MLP, RBM, energy, score
-from energax.objectives import DenoisingScoreMatching
+from energax.energies import (
+    MLP,
+    RBM,
+    AbstractConditionalEnergy,
+    AtLevel,
+    NoiseConditionalMLP,
+    Tempered,
+    at_level,
+    energy,
+    score,
+)
+from energax.objectives import DenoisingScoreMatching, MultiScaleDenoising
 from energax.spaces import Box, Euclidean, Product, Torus
 from energax.testing import references
 
@@ -90,6 +101,48 @@ def test_folded_spaces_learn_the_folded_law(space, key):
 
 def _wave(w, x):
     return w * jnp.sum(jnp.cos(x + 0.4))
+
+
+class Curved(AbstractConditionalEnergy):
+    """E(x; σ) = ½ ‖x‖²/σ²."""
+
+    factor: jax.Array
+
+    def given(self, c):
+        return quadratic(self.factor / c**2)
+
+
+def test_every_level_has_the_weight_of_its_variance(key):
+    """Noise cancels where E = ‖x‖²/(2σ²): each row gives ½ ‖x‖²/σ² of its level, and rows take levels in turn."""
+    with jax.enable_x64(True):
+        scales, x = (0.5, 1.0, 2.0), jnp.array([0.3, -1.0, 2.0], jnp.float64)
+        family = AtLevel(Curved(jnp.ones((), jnp.float64)), 0.5)
+        objective = MultiScaleDenoising(scales, 2)
+        found, _ = objective.loss(family, jnp.tile(x, (6, 1)), None, key=key)
+        want = np.mean([0.5 * float(x @ x) / sigma**2 for sigma in scales])
+        assert float(found) == pytest.approx(want, rel=1e-12)
+
+
+def test_the_network_of_all_levels_begins_as_a_smeared_normal_law(key):
+    family = NoiseConditionalMLP(2, hidden=(8,), scale=0.7, key=key)
+    silent = eqx.tree_at(lambda f: f.network, family, replace_fn=lambda net: jax.tree.map(jnp.zeros_like, net))
+    for sigma in (0.1, 2.0):
+        want = 0.5 * (1.0 + 4.0) / (0.49 + sigma**2)
+        assert float(AtLevel(silent, sigma)(jnp.array([1.0, -2.0]))) == pytest.approx(want, rel=1e-6)
+    x = jnp.array([1.0, -2.0])
+    assert float(family.given(0.1)(x)) != float(family.given(0.2)(x))
+    assert float(at_level(Tempered(AtLevel(family, 0.1), 0.5), 0.2)(x)) == pytest.approx(
+        0.5 * float(family.given(0.2)(x)), rel=1e-6
+    )
+
+
+def test_many_levels_need_a_family(key):
+    with pytest.raises(ArgumentError, match="positive noise_scales"):
+        MultiScaleDenoising(())
+    objective = MultiScaleDenoising((1.0, 0.1))
+    objective.check(AtLevel(NoiseConditionalMLP(2, hidden=(8,), key=key), 0.1))
+    with pytest.raises(KernelMismatch, match=r"is one energy, and a family.*AtLevel\(model, level\)"):
+        objective.check(MLP(2, key=key))
 
 
 def test_what_is_refused():

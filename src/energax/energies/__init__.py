@@ -29,6 +29,8 @@ from energax.energies._capabilities import score as score
 from energax.energies._capabilities import uniform_lattice as uniform_lattice
 from energax.energies._capabilities import value_and_score as value_and_score
 from energax.energies._files import read_energy as read_energy
+from energax.energies._levels import AtLevel as AtLevel
+from energax.energies._levels import at_level as at_level
 from energax.energies._marginal import Marginal as Marginal
 from energax.energies._marginal import marginal as marginal
 from energax.energies._multicanonical import EnergyBins as EnergyBins
@@ -78,6 +80,7 @@ from energax.energies.neural._confinement import Confinement as Confinement
 from energax.energies.neural._conv import ConvNet as ConvNet
 from energax.energies.neural._mlp import MLP as MLP
 from energax.energies.neural._mlp import default_confinement as default_confinement
+from energax.energies.neural._noise_conditional import NoiseConditionalMLP as NoiseConditionalMLP
 
 __all__ = [
     "FREE",
@@ -88,6 +91,7 @@ __all__ = [
     "AbstractConditionalEnergy",
     "AbstractCouplings",
     "AbstractEnergy",
+    "AtLevel",
     "Batched",
     "Block",
     "BoltzmannMachine",
@@ -117,6 +121,7 @@ __all__ = [
     "ModuleEnergy",
     "MuellerBrown",
     "Multicanonical",
+    "NoiseConditionalMLP",
     "Normals",
     "PatternCouplings",
     "Phi4",
@@ -126,6 +131,7 @@ __all__ = [
     "Sum",
     "Tempered",
     "UniformLattice",
+    "at_level",
     "blocks",
     "bonds",
     "capabilities",

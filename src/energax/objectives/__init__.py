@@ -13,6 +13,7 @@ from energax.objectives._contrastive import PersistentCD as PersistentCD
 from energax.objectives._contrastive import PersistentState as PersistentState
 from energax.objectives._contrastive import run_chains as run_chains
 from energax.objectives._denoising import DenoisingScoreMatching as DenoisingScoreMatching
+from energax.objectives._denoising import MultiScaleDenoising as MultiScaleDenoising
 from energax.objectives._noise_contrastive import ConditionalNoiseContrastive as ConditionalNoiseContrastive
 from energax.objectives._noise_contrastive import NoiseContrastive as NoiseContrastive
 from energax.objectives._noise_contrastive import RankingNCE as RankingNCE
@@ -36,6 +37,7 @@ __all__ = [
     "InteractionScreening",
     "Metrics",
     "MinimumProbabilityFlow",
+    "MultiScaleDenoising",
     "NoiseContrastive",
     "PersistentCD",
     "PersistentState",

@@ -10,13 +10,14 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import (
     AbstractEnergy,
     Block,
     Latent,
+    at_level,
     blocks,
     conditional_logits,
     conditional_logits_at,
@@ -146,6 +147,11 @@ class Shifted(AbstractEnergy):
 def _(energy: Shifted, x: Configuration) -> tuple[Scalar, Configuration]:
     value, score = value_and_score(energy.energy, x)
     return value + energy.shift.astype(value.dtype), score
+
+
+@at_level.register
+def _(energy: Shifted, level: ArrayLike) -> AbstractEnergy:
+    return Shifted(at_level(energy.energy, level), energy.shift)
 
 
 @conditional_logits.register
