@@ -7,14 +7,16 @@ import pytest
 from energax import objectives, testing
 from energax.densities import Gaussian
 from energax.energies import RBM, AbstractConditionalEnergy, AtLevel, Ising
-from energax.kernels import HMC, MALA, BlockGibbs
+from energax.kernels import HMC, MALA, ULA, BlockGibbs
 from energax.objectives import (
     ConcreteScoreMatching,
     ConditionalNoiseContrastive,
     ContrastiveDivergence,
     DenoisingScoreMatching,
+    ExactLikelihood,
     FiniteDifferenceScoreMatching,
     InteractionScreening,
+    Jarzynski,
     MinimumProbabilityFlow,
     MultiScaleDenoising,
     NoiseContrastive,
@@ -24,6 +26,7 @@ from energax.objectives import (
     RatioMatching,
     ScoreMatching,
     SlicedScoreMatching,
+    Watched,
 )
 from energax.testing import references
 
@@ -69,6 +72,12 @@ def _levels(key):
     return AtLevel(SmearedNormal(variance), 0.3), jnp.sqrt(variance) * jax.random.normal(key, (8_000, 2))
 
 
+def _normal(key):
+    """A law that weighted walkers can start from exactly, so that their weights are equal in the first update."""
+    law = Gaussian(jnp.array([0.5, -1.0]), jnp.array([0.7, 1.3]))
+    return law, jax.vmap(lambda k: law.draw(key=k))(jax.random.split(key, 8_000))
+
+
 TABLE = {
     "cd-rbm": (ContrastiveDivergence(BlockGibbs(), 2), _draws_of(references.asymmetric_rbm())),
     "cd-gaussian": (ContrastiveDivergence(HMC(0.3, num_leapfrog=3)), _draws_of(references.correlated_gaussian())),
@@ -91,6 +100,11 @@ TABLE = {
     "ssm-gaussian": (SlicedScoreMatching(2), _draws_of(references.correlated_gaussian())),
     "fdsm-gaussian": (FiniteDifferenceScoreMatching(0.3, 2), _draws_of(references.correlated_gaussian())),
     "msd-gaussian": (MultiScaleDenoising((0.3, 0.6, 1.2)), _levels),
+    "jarzynski-split": (Jarzynski(ULA(0.1), 16), _normal),
+    "jarzynski-part": (Jarzynski(MALA(0.1), 24, num_moved=16, least_ess=0.5), _normal),
+    "watched-cd": (Watched(ContrastiveDivergence(MALA(0.1)), ULA(0.1), 16, num_steps=2), _normal),
+    "exact-ising": (ExactLikelihood(), _draws_of(references.asymmetric_ising())),
+    "exact-well": (ExactLikelihood(bounds=((-4.0, 4.0),)), _draws_of(references.tilted_double_well())),
     "dsm-gaussian": (DenoisingScoreMatching(0.6), _smeared),
 }
 

@@ -1,6 +1,9 @@
 """Densities: energies with log Z = 0 and exact draws. Base measures, ends of paths, baselines, flows."""
 
 from energax.densities._base import AbstractDensity as AbstractDensity
+from energax.densities._default_base import ShapedGaussian as ShapedGaussian
+from energax.densities._default_base import default_base as default_base
+from energax.densities._default_base import starting_law as starting_law
 from energax.densities._flow import Flow as Flow
 from energax.densities._flow import autoregressive_flow as autoregressive_flow
 from energax.densities._gaussian import Gaussian as Gaussian
@@ -39,13 +42,16 @@ __all__ = [
     "Pinwheel",
     "Rings",
     "Rosenbrock",
+    "ShapedGaussian",
     "SmearedCurve",
     "Spiral",
     "Uniform",
     "autoregressive_flow",
     "bernoulli_fit",
+    "default_base",
     "gmm40",
     "ill_conditioned",
     "planar",
     "planar_half_width",
+    "starting_law",
 ]

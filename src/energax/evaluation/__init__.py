@@ -1,10 +1,10 @@
 """Evaluation: log Z and likelihoods as intervals with honest ends, baselines, sample quality, modes."""
 
-from energax.evaluation._base_law import fit_base as fit_base
 from energax.evaluation._baselines import Baseline as Baseline
 from energax.evaluation._baselines import baselines as baselines
 from energax.evaluation._bounds import mean_lower_bound as mean_lower_bound
 from energax.evaluation._checkpoints import log_z_from_checkpoints as log_z_from_checkpoints
+from energax.evaluation._fit_base import fit_base as fit_base
 from energax.evaluation._gibbs import gibbs_gap as gibbs_gap
 from energax.evaluation._length import ThermodynamicLength as ThermodynamicLength
 from energax.evaluation._length import thermodynamic_length as thermodynamic_length

@@ -7,9 +7,9 @@ from typing import Any
 
 from energax._errors import ArgumentError
 from energax._typing import PRNGKey
-from energax.densities import AbstractDensity
+from energax.densities import AbstractDensity, default_base
 from energax.energies import AbstractEnergy, latent, observed_space
-from energax.evaluation._base_law import default_base, fit_base
+from energax.evaluation._fit_base import fit_base
 from energax.evaluation._log_z import log_z
 from energax.evaluation._result import LogZ
 from energax.evaluation._rows import some_rows

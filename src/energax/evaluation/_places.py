@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from energax._typing import Configuration, PRNGKey
-from energax.densities import AbstractDensity, IndependentSites, Uniform
+from energax.densities import AbstractDensity, IndependentSites, ShapedGaussian, Uniform
 from energax.energies import AbstractEnergy, marginal, observed_space
-from energax.evaluation._base_law import LEAST_ROWS, ShapedGaussian, fit_base
+from energax.evaluation._fit_base import LEAST_ROWS, fit_base
 from energax.kernels import AbstractKernel, target
 from energax.sampling import run_steps
 from energax.spaces import AbstractSpace

@@ -10,10 +10,9 @@ import jax
 import numpy as np
 
 from energax._typing import Configuration, PRNGKey, Scalar
-from energax.densities import AbstractDensity
+from energax.densities import AbstractDensity, default_base
 from energax.energies import AbstractEnergy
 from energax.estimators import LadderHistogram
-from energax.evaluation._base_law import default_base
 from energax.evaluation._path import plain_path
 from energax.evaluation._path_curve import PathCurve
 from energax.evaluation._progress import Transitions

@@ -7,6 +7,7 @@ from energax.exact._curie_weiss import curie_weiss as curie_weiss
 from energax.exact._curie_weiss import curie_weiss_magnetisation as curie_weiss_magnetisation
 from energax.exact._density_of_states import DensityOfStates as DensityOfStates
 from energax.exact._density_of_states import ising_density_of_states as ising_density_of_states
+from energax.exact._differentiable import differentiable_log_z as differentiable_log_z
 from energax.exact._elimination import Elimination as Elimination
 from energax.exact._elimination import eliminate as eliminate
 from energax.exact._enumeration import draw as draw
@@ -40,6 +41,7 @@ __all__ = [
     "Quadrature",
     "curie_weiss",
     "curie_weiss_magnetisation",
+    "differentiable_log_z",
     "draw",
     "eliminate",
     "expectation",

@@ -125,7 +125,7 @@ def refine(
     """Double the rule until it agrees with itself; also its points and their log-masses −E + log weight."""
     count, previous = _FIRST[len(box)], math.nan
     while True:
-        rules = [_rule(lo, hi, count, wrap) for (lo, hi), wrap in zip(box, periodic, strict=True)]
+        rules = [rule(lo, hi, count, wrap) for (lo, hi), wrap in zip(box, periodic, strict=True)]
         points = mesh(tuple(nodes for nodes, _ in rules))
         log_weights = mesh(tuple(np.log(weights) for _, weights in rules)).sum(axis=1)
         values, single = energies_at(energy, points), is_single(energy)
@@ -142,7 +142,7 @@ def refine(
         count, previous = 2 * count, value
 
 
-def _rule(lo: float, hi: float, count: int, periodic: bool) -> tuple[np.ndarray, np.ndarray]:
+def rule(lo: float, hi: float, count: int, periodic: bool) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights of `count` points on [lo, hi]."""
     if periodic:
         return lo + (hi - lo) * np.arange(count) / count, np.full(count, (hi - lo) / count)

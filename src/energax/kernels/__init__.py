@@ -25,6 +25,7 @@ from energax.kernels._hmc import HMC as HMC
 from energax.kernels._independence import IndependenceMetropolis as IndependenceMetropolis
 from energax.kernels._langevin import MALA as MALA
 from energax.kernels._langevin import ULA as ULA
+from energax.kernels._langevin import LangevinState as LangevinState
 from energax.kernels._on_part import OnPart as OnPart
 from energax.kernels._rwm import RandomWalk as RandomWalk
 from energax.kernels._sgld import SGLD as SGLD
@@ -52,6 +53,7 @@ __all__ = [
     "GibbsWithGradients",
     "HeatBath",
     "IndependenceMetropolis",
+    "LangevinState",
     "Metropolis",
     "Mixture",
     "OnPart",

@@ -14,6 +14,9 @@ from energax.objectives._contrastive import PersistentState as PersistentState
 from energax.objectives._contrastive import run_chains as run_chains
 from energax.objectives._denoising import DenoisingScoreMatching as DenoisingScoreMatching
 from energax.objectives._denoising import MultiScaleDenoising as MultiScaleDenoising
+from energax.objectives._exact import ExactLikelihood as ExactLikelihood
+from energax.objectives._jarzynski import Jarzynski as Jarzynski
+from energax.objectives._jarzynski import JarzynskiState as JarzynskiState
 from energax.objectives._noise_contrastive import ConditionalNoiseContrastive as ConditionalNoiseContrastive
 from energax.objectives._noise_contrastive import NoiseContrastive as NoiseContrastive
 from energax.objectives._noise_contrastive import RankingNCE as RankingNCE
@@ -25,6 +28,9 @@ from energax.objectives._score_matching import SlicedScoreMatching as SlicedScor
 from energax.objectives._screening import ConcreteScoreMatching as ConcreteScoreMatching
 from energax.objectives._screening import InteractionScreening as InteractionScreening
 from energax.objectives._screening import MinimumProbabilityFlow as MinimumProbabilityFlow
+from energax.objectives._walkers import Walkers as Walkers
+from energax.objectives._watched import Watched as Watched
+from energax.objectives._watched import WatchedState as WatchedState
 
 __all__ = [
     "AbstractObjective",
@@ -33,8 +39,11 @@ __all__ = [
     "ConditionalNoiseContrastive",
     "ContrastiveDivergence",
     "DenoisingScoreMatching",
+    "ExactLikelihood",
     "FiniteDifferenceScoreMatching",
     "InteractionScreening",
+    "Jarzynski",
+    "JarzynskiState",
     "Metrics",
     "MinimumProbabilityFlow",
     "MultiScaleDenoising",
@@ -46,6 +55,9 @@ __all__ = [
     "RatioMatching",
     "ScoreMatching",
     "SlicedScoreMatching",
+    "Walkers",
+    "Watched",
+    "WatchedState",
     "companion",
     "companion_values",
     "companions",

@@ -16,7 +16,7 @@ from energax.energies import AbstractEnergy, is_confined, observed_space
 from energax.spaces import AbstractArraySpace
 
 Metrics = dict[str, Array]
-"""Scalars by name, measured on the way and never fed back."""
+"""Scalars by name, measured on the way; only `pace`, a factor on the update, is fed back."""
 
 
 class AbstractObjective(eqx.Module):

@@ -39,7 +39,7 @@ class ContrastiveDivergence(AbstractObjective):
     num_steps: int = eqx.field(static=True, default=1)
 
     def __check_init__(self) -> None:
-        _check_steps(self.num_steps)
+        check_steps(self.num_steps)
 
     def check(self, energy: AbstractEnergy) -> None:
         target(energy, self.kernel)
@@ -106,7 +106,7 @@ class PersistentCD(AbstractObjective):
     adapt_step_size: bool = eqx.field(static=True, default=False, kw_only=True)
 
     def __check_init__(self) -> None:
-        _check_steps(self.num_steps)
+        check_steps(self.num_steps)
         if self.num_chains < 1 or (self.reservoir is not None and self.reservoir < self.num_chains):
             raise ArgumentError(
                 f"PersistentCD needs at least one chain and a reservoir at least as large as num_chains, got "
@@ -196,13 +196,27 @@ def run_chains(
     return jax.lax.stop_gradient(ends), metrics
 
 
-def contrast(energy: AbstractEnergy, data: Configuration, model: Configuration) -> tuple[Scalar, Metrics]:
-    """Mean observed energy of the data minus that of the model's configurations, and both as metrics."""
+def contrast(
+    energy: AbstractEnergy,
+    data: Configuration,
+    model: Configuration,
+    *,
+    log_weights: Float[Array, " model"] | None = None,
+) -> tuple[Scalar, Metrics]:
+    """Mean observed energy of the data minus that of the model's (weighted) configurations, and both as metrics."""
     observed = marginal(energy)
     at_data = jnp.mean(jax.vmap(observed)(data))
-    at_model = jnp.mean(jax.vmap(observed)(model))
+    values = jax.vmap(observed)(model)
+    at_model = jnp.mean(values) if log_weights is None else weighted_mean(values, log_weights)
     metrics = {"energy_data": at_data, "energy_model": at_model, "energy_gap": at_model - at_data}
     return at_data - at_model, metrics
+
+
+def weighted_mean(values: Float[Array, " n"], log_weights: Float[Array, " n"]) -> Scalar:
+    """Σ w values with normalised weights, through which no gradient passes."""
+    weights = jax.nn.softmax(jax.lax.stop_gradient(log_weights)).astype(values.dtype)
+    # A configuration without weight may have an infinite energy.
+    return jnp.sum(jnp.where(weights > 0, weights * values, 0.0))
 
 
 def watch(energy: AbstractEnergy, data: Configuration, before: Configuration, after: Configuration) -> Metrics:
@@ -213,15 +227,13 @@ def watch(energy: AbstractEnergy, data: Configuration, before: Configuration, af
     Returns:
         `moved`: share of discrete sites that changed, or the root mean square displacement over that of the data;
         `ess`: num_chains (1 − ρ)/(1 + ρ) with ρ the correlation over chains of the energy before and after;
-        `saturation`: share of the entries that vary in the data but hardly among the chains.
+        `saturation`: share of the entries that vary in the data but hardly among the chains;
+        `chain_distance`: energy distance 2 E‖X − Y‖ − E‖X − X'‖ − E‖Y − Y'‖ between data and chains.
     """
     space = observed_space(energy)
     total = jax.tree.leaves(after)[0].shape[0]
     first = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf[:_NUM_WATCHED]), (data, before, after))
-    rows, old, new = (
-        jnp.concatenate([leaf.reshape(leaf.shape[0], -1).astype(float) for leaf in jax.tree.leaves(tree)], axis=1)
-        for tree in first
-    )
+    rows, old, new = (flat(tree) for tree in first)
     spread = jnp.var(rows, axis=0)
     if space.is_discrete:
         moved = jnp.mean(old != new)
@@ -235,7 +247,21 @@ def watch(energy: AbstractEnergy, data: Configuration, before: Configuration, af
         "moved": moved,
         "ess": total * (1 - rho) / (1 + rho),
         "saturation": jnp.sum(stuck) / jnp.maximum(jnp.sum(varies), 1),
+        "chain_distance": 2 * _gap(rows, new) - _gap(rows) - _gap(new),
     }
+
+
+def flat(tree: Configuration) -> Float[Array, "n entries"]:
+    """Configurations with a leading axis as rows of real numbers."""
+    return jnp.concatenate([leaf.reshape(leaf.shape[0], -1).astype(float) for leaf in jax.tree.leaves(tree)], axis=1)
+
+
+def _gap(a: Float[Array, "m entries"], b: Float[Array, "n entries"] | None = None) -> Scalar:
+    """Mean distance of rows of a to rows of b, or between different rows of a."""
+    other = a if b is None else b
+    squares = jnp.sum(a**2, -1)[:, None] + jnp.sum(other**2, -1) - 2 * a @ other.T
+    distances = jnp.sqrt(jnp.maximum(squares, 0.0))
+    return jnp.mean(distances) if b is not None else jnp.sum(distances) / max(len(a) * (len(a) - 1), 1)
 
 
 def _correlation(a: Array, b: Array) -> Array:
@@ -245,6 +271,6 @@ def _correlation(a: Array, b: Array) -> Array:
     return jnp.clip(rho, 0.0, 1.0)
 
 
-def _check_steps(num_steps: int) -> None:
+def check_steps(num_steps: int) -> None:
     if num_steps < 1:
         raise ArgumentError(f"Chains must make at least one step, got num_steps={num_steps}.")

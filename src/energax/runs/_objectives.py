@@ -33,6 +33,28 @@ class CDConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class JarzynskiConfig:
+    """Options of maximum likelihood with weighted walkers."""
+
+    num_chains: int = 1024
+    """Walkers, which carry weights from update to update."""
+    chain_steps: int = 1
+    """Transitions of each walker at every update."""
+    resample_below: float = 0.5
+    """Relative effective number of walkers below which they are resampled."""
+    least_ess: float | None = None
+    """Updates are made smaller, so that each leaves about this relative effective number."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ExactConfig:
+    """Options of exact maximum likelihood."""
+
+    half_width: float | None = None
+    """Half width of the square about 0 that two real columns are integrated over; theirs where the space has ends."""
+
+
+@dataclasses.dataclass(frozen=True)
 class DenoisingConfig:
     """Options of denoising score matching."""
 
@@ -75,6 +97,22 @@ def _build_cd(config: CDConfig, kernel: kernels.AbstractKernel) -> objectives.Ab
     return objectives.ContrastiveDivergence(kernel, config.chain_steps)
 
 
+def _build_jarzynski(config: JarzynskiConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+    return objectives.Jarzynski(
+        kernel,
+        config.num_chains,
+        config.chain_steps,
+        resample_below=config.resample_below,
+        least_ess=config.least_ess,
+    )
+
+
+def _build_exact(config: ExactConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+    del kernel
+    half = config.half_width
+    return objectives.ExactLikelihood(None if half is None else ((-half, half),) * 2)
+
+
 def _build_dsm(config: DenoisingConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
     del kernel
     return objectives.DenoisingScoreMatching(config.noise_scale, config.num_pairs)
@@ -109,6 +147,20 @@ OBJECTIVES: dict[str, Entry[Any]] = {
             "persistent contrastive divergence",
         ),
         Entry("cd", objectives.ContrastiveDivergence, CDConfig, _build_cd, "contrastive divergence, biased"),
+        Entry(
+            "jarzynski",
+            objectives.Jarzynski,
+            JarzynskiConfig,
+            _build_jarzynski,
+            "weighted walkers, exact however slowly they mix",
+        ),
+        Entry(
+            "exact-likelihood",
+            objectives.ExactLikelihood,
+            ExactConfig,
+            _build_exact,
+            "no chains; the likelihood itself, of few sites or two real columns",
+        ),
         Entry(
             "denoising-score-matching",
             objectives.DenoisingScoreMatching,

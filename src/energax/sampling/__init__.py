@@ -2,6 +2,7 @@
 
 from energax.sampling._accumulators import AbstractAccumulator as AbstractAccumulator
 from energax.sampling._accumulators import Mean as Mean
+from energax.sampling._accumulators import add_compensated as add_compensated
 from energax.sampling._adaptation import StepSizeAdaptation as StepSizeAdaptation
 from energax.sampling._anneal import Work as Work
 from energax.sampling._anneal import anneal as anneal
@@ -15,6 +16,7 @@ from energax.sampling._ladder import tune_ladder as tune_ladder
 from energax.sampling._replica_exchange import replica_exchange as replica_exchange
 from energax.sampling._replica_samples import ReplicaSamples as ReplicaSamples
 from energax.sampling._resampling import RESAMPLERS as RESAMPLERS
+from energax.sampling._resampling import relative_ess as relative_ess
 from energax.sampling._sample import sample as sample
 from energax.sampling._samples import Samples as Samples
 from energax.sampling._schedule import schedule as schedule
@@ -49,6 +51,7 @@ __all__ = [
     "WangLandau",
     "WarmUp",
     "Work",
+    "add_compensated",
     "anneal",
     "annealed_langevin",
     "drive",
@@ -56,6 +59,7 @@ __all__ = [
     "exchange_spins",
     "multicanonical",
     "packable",
+    "relative_ess",
     "replica_exchange",
     "run_steps",
     "sample",

@@ -61,8 +61,9 @@ class Learner(AbstractLearner):
 
     Every array of real numbers in the energy is trained; what a user's function closes over, and integers, are not.
     The state's `learning_rate_scale` s multiplies the optimiser's update, so that a recovery can slow down any
-    optimiser, whatever its schedule. What the objective trains beside the energy (`objectives.companions`) moves in the
-    same update by the gradient of the same loss, each with its own optimiser, down or up as it declares.
+    optimiser, whatever its schedule; and so does the metric `pace` of an objective that has one. What the objective
+    trains beside the energy (`objectives.companions`) moves in the same update by the gradient of the same loss, each
+    with its own optimiser, down or up as it declares.
 
     Args:
         energy: The model; a user's own function or module through `energax.energy(...)`.
@@ -162,7 +163,7 @@ class Learner(AbstractLearner):
 
         (loss, (objective_state, metrics)), slopes = jax.value_and_grad(loss_fn, has_aux=True)(trained)
         (params, free), (gradient, slopes) = trained, slopes
-        scale = state.learning_rate_scale
+        scale = state.learning_rate_scale * metrics.get("pace", 1.0)
         params, opt_state = _moved(self.optimizer, gradient, state.opt_state, params, scale)
         ascends = {name: how.ascends for name, how in companions(self.objective).items()}
         moved = {

@@ -27,6 +27,9 @@ _OBJECTIVES = {
     "persistent-cd": _CONTRAST + ", with chains that go on from one update to the next (persistent contrastive "
     "divergence).",
     "cd": _CONTRAST + ", with short chains that start at the data for every update (contrastive divergence, biased).",
+    "jarzynski": _CONTRAST + ", with walkers that carry weights for the work that each update did on them "
+    "(Jarzynski's identity), so that they stand for the model even where they cannot travel.",
+    "exact-likelihood": "Training follows the exact gradient of the likelihood, summed over all configurations.",
     "denoising-score-matching": "Training adds noise to real {rows} and fits the slope of the energy, which has to "
     "point back (denoising score matching). It needs no chains, and it learns the law of slightly noisy data.",
     "pseudo-likelihood": "Training predicts each entry of real {rows} from all its other entries "

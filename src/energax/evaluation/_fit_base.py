@@ -1,52 +1,19 @@
-"""The base law of a path to a model: exactly known, easy to draw from, and as close to the model as that allows."""
+"""Laws that are fitted to rows: the base of a path to a model, exactly known and as close to it as that allows."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from energax._errors import ArgumentError
-from energax._typing import Configuration, PRNGKey, Scalar
-from energax.densities import AbstractDensity, Gaussian, IndependentSites, Uniform
-from energax.energies import Block, Normals, blocks, conditional_normals
+from energax.densities import AbstractDensity, Gaussian, IndependentSites, ShapedGaussian, default_base
 from energax.spaces import AbstractDiscreteSpace, AbstractSpace, Euclidean
 
 LEAST_ROWS = 10
 """Rows for each dimension that a full covariance needs."""
 _MAX_FULL = 64
 """Largest dimension in which the base gets a full covariance; beyond it triangular solves cost more than they save."""
-
-
-class ShapedGaussian(AbstractDensity):
-    """A normal law on Euclidean space of any shape: that of its flattened entries.
-
-    Args:
-        inner: The law of the flattened configuration.
-        space: The space.
-    """
-
-    inner: Gaussian
-    space: Euclidean = eqx.field(static=True)
-
-    def log_prob(self, x: Configuration) -> Scalar:
-        return self.inner.log_prob(x.reshape(-1))
-
-    def draw(self, *, key: PRNGKey) -> Configuration:
-        return self.inner.draw(key=key).reshape(self.space.shape)
-
-
-@blocks.register
-def _(density: ShapedGaussian) -> tuple[Block, ...]:
-    return blocks(density.inner)
-
-
-@conditional_normals.register
-def _(density: ShapedGaussian, x: Configuration, part: str | None = None) -> Normals:
-    law = conditional_normals(density.inner, x.reshape(-1), part)
-    return Normals(*(leaf.reshape(density.space.shape) for leaf in law))
 
 
 def fit_base(space: AbstractSpace, rows: Any, *, local: bool = False, independent: bool = False) -> AbstractDensity:
@@ -70,24 +37,6 @@ def fit_base(space: AbstractSpace, rows: Any, *, local: bool = False, independen
     if isinstance(space, Euclidean):
         return _fit_normal(space, np.asarray(rows, np.float64), 1.1 if local else 1.25, independent)
     return default_base(space)
-
-
-def default_base(space: AbstractSpace) -> AbstractDensity:
-    """The base law on `space` when nothing is known of the model: uniform, or the space's own normal law.
-
-    Raises:
-        ArgumentError: An unbounded space without an initial scale.
-    """
-    if isinstance(space, AbstractDiscreteSpace):
-        return IndependentSites(space)
-    if np.isfinite(space.log_volume):
-        return Uniform(space)
-    if isinstance(space, Euclidean) and space.initial_scale is not None:
-        return ShapedGaussian(Gaussian(jnp.zeros(space.num_sites), space.initial_scale**2), space)
-    raise ArgumentError(
-        f"log Z needs a base law on {space}, which is unbounded and declares no initial scale: pass `data`, a `base` "
-        "density, or give the space a scale with Euclidean(shape, initial_scale=...)."
-    )
 
 
 def _fit_sites(space: AbstractDiscreteSpace, rows: np.ndarray, extra: float) -> IndependentSites:

@@ -9,9 +9,8 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 from energax._errors import ArgumentError
-from energax.densities import IndependentSites, Uniform
+from energax.densities import IndependentSites, Uniform, default_base
 from energax.evaluation import fit_base
-from energax.evaluation._base_law import default_base
 from energax.spaces import Binary, Box, Categorical, Euclidean, Spins
 
 

@@ -1,0 +1,124 @@
+"""A thermometer for any objective: walkers that follow the model and know its log Z."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from energax._errors import ArgumentError, KernelMismatch
+from energax._typing import Configuration, PRNGKey, Scalar
+from energax.densities import AbstractDensity, starting_law
+from energax.energies import AbstractEnergy, marginal, observed_space
+from energax.kernels import ULA, AbstractKernel, target
+from energax.objectives._base import AbstractObjective, Metrics, frozen
+from energax.objectives._contrastive import check_steps, flat
+from energax.objectives._walkers import Walkers, follow, splits, start_walkers, walker_metrics
+from energax.spaces import check_structure
+
+
+class WatchedState(eqx.Module):
+    """The state of the objective that is watched, and the walkers."""
+
+    inner: Any
+    walkers: Walkers
+
+
+class Watched(AbstractObjective):
+    """Any objective, watched by weighted walkers that have no part in its gradient.
+
+    The walkers follow the model as those of `Jarzynski` do: after every update they are, with their weights, a sample
+    of the present model, even where chains cannot travel, and their mean weight is Z. So the log of the run tells, at
+    each window, what objectives that move chains cannot know of themselves: log Z, the likelihood of the data, and
+    which part of the model's mass lies where. Contrastive divergence on separated modes is caught in the act: its
+    chains agree with the data, and the walkers do not.
+
+    Metrics: `log_z` and `log_z_stderr`; `log_likelihood` of the batch and, if there are held-out rows,
+    `validation_log_likelihood`, both with the error of log Z; `walker_ess`, `families`; with landmarks
+    `model_mass_k`, `data_mass_k`, the shares that are nearest to landmark k, and `mass_gap`, half the sum of their
+    absolute differences.
+
+    Exactness: E e^A = Z after any number of updates, because the model does not look at these walkers. The error bar
+    comes from one run: it is the estimate of Lee and Whiteley, and near 1 it means that nothing is known any more.
+
+    Cost: `num_steps` transitions and two energies for each walker, an energy for each held-out row.
+
+    Args:
+        objective: What is watched; loss and gradient are its own.
+        kernel: An exact kernel, or `ULA`, that moves the walkers.
+        num_walkers: Number of walkers.
+        num_steps: Transitions at each update.
+        start: Law that walkers start from; None takes `densities.starting_law`.
+        rows: Held-out data, (row, *event), some hundred of them.
+        landmarks: A configuration in each mode of the data, (mode, *event), from a clustering, say.
+
+    References:
+        [carbone2023], [lee2018]
+    """
+
+    objective: AbstractObjective
+    kernel: AbstractKernel
+    num_walkers: int = eqx.field(static=True, default=256)
+    num_steps: int = eqx.field(static=True, default=1)
+    start: AbstractDensity | None = eqx.field(kw_only=True, default=None)
+    rows: Configuration = eqx.field(kw_only=True, default=None)
+    landmarks: Configuration = eqx.field(kw_only=True, default=None)
+
+    def __check_init__(self) -> None:
+        check_steps(self.num_steps)
+        if self.num_walkers < 2:
+            raise ArgumentError(f"Watched needs at least two walkers, got {self.num_walkers}.")
+        if not (self.kernel.exact or isinstance(self.kernel, ULA)):
+            raise KernelMismatch(
+                f"Watched knows the work of exact kernels and of ULA; that of {type(self.kernel).__name__} is unknown."
+            )
+
+    def check(self, energy: AbstractEnergy) -> None:
+        self.objective.check(energy)
+        target(energy, self.kernel)
+        if self.start is None:
+            starting_law(energy)
+        for name, value in (("rows", self.rows), ("landmarks", self.landmarks)):
+            if value is not None:
+                check_structure(observed_space(energy), value, name=name, batch_dims=1)
+
+    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> WatchedState:
+        inner_key, walker_key = jax.random.split(key)
+        law = starting_law(energy) if self.start is None else self.start
+        scored = splits(self.kernel, self.num_steps)
+        walkers = start_walkers(energy, law, self.num_walkers, scored=scored, key=walker_key)
+        return WatchedState(self.objective.init(energy, batch, key=inner_key), walkers)
+
+    def loss(
+        self, energy: AbstractEnergy, batch: Configuration, state: WatchedState, *, key: PRNGKey
+    ) -> tuple[Scalar, tuple[WatchedState, Metrics]]:
+        inner_key, walker_key = jax.random.split(key)
+        loss, (inner, metrics) = self.objective.loss(energy, batch, state.inner, key=inner_key)
+        walkers, _, _ = follow(energy, self.kernel, state.walkers, self.num_steps, key=walker_key)
+        metrics = {**metrics, **walker_metrics(walkers), **self._judged(frozen(energy), batch, walkers)}
+        return loss, (WatchedState(inner, walkers), metrics)
+
+    def _judged(self, energy: AbstractEnergy, batch: Configuration, walkers: Walkers) -> Metrics:
+        observed = marginal(energy)
+        found = {"log_likelihood": -jnp.mean(jax.vmap(observed)(batch)) - walkers.log_z}
+        if self.rows is not None:
+            found["validation_log_likelihood"] = -jnp.mean(jax.vmap(observed)(self.rows)) - walkers.log_z
+        if self.landmarks is None:
+            return found
+        data = batch if self.rows is None else self.rows
+        shares = jax.nn.softmax(walkers.log_weights)
+        model = self._masses(walkers.x, shares)
+        truth = self._masses(data, jnp.full(len(jax.tree.leaves(data)[0]), 1.0, shares.dtype))
+        found["mass_gap"] = 0.5 * jnp.sum(jnp.abs(model - truth))
+        for k in range(model.size):
+            found[f"model_mass_{k}"], found[f"data_mass_{k}"] = model[k], truth[k]
+        return found
+
+    def _masses(self, x: Configuration, shares: Float[Array, " n"]) -> Float[Array, " mode"]:
+        """Which part of the weight is nearest to each landmark."""
+        rows, marks = (flat(tree) for tree in (x, self.landmarks))
+        nearest = jnp.argmin(jnp.sum((rows[:, None] - marks[None]) ** 2, -1), axis=1)
+        return jax.ops.segment_sum(shares, nearest, len(marks)) / jnp.sum(shares)
