@@ -22,7 +22,7 @@ def loss(energy, batch, **options):
 def test_discrete_loss_and_gradient(make, key):
     """−mean log p by enumeration, and E_data ∂F − E ∂F with the exact law, in float64."""
     with jax.enable_x64(True):
-        model = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), make(key))
+        model = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), MODELS[name](key))
         observed = marginal(model)
         rows = exact.states(observed.space)
         batch = jnp.asarray(rows[:3])

@@ -25,7 +25,7 @@ from energax.energies import (
     conditional_normals,
     observed_space,
 )
-from energax.spaces import AbstractDiscreteSpace, AbstractSpace, Euclidean
+from energax.spaces import AbstractDiscreteSpace, AbstractSpace, Binary, Euclidean
 
 
 class ShapedGaussian(AbstractDensity):
@@ -90,7 +90,7 @@ def starting_law(energy: AbstractEnergy) -> AbstractDensity:
 
 @starting_law.register
 def _(energy: RBM) -> AbstractDensity:
-    return IndependentSites(observed_space(energy), energy.visible_bias)
+    return IndependentSites(Binary(energy.visible_bias.shape), energy.visible_bias)
 
 
 @starting_law.register(MLP)

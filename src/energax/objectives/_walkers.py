@@ -90,8 +90,10 @@ def follow(
     else:
         walkers, gains = _jump(energy, walkers)
         walkers, is_resampled = _resampled(walkers, resample, below, key=resample_key)
-        part = num_moved is not None and num_moved < everyone.size
-        chosen = jax.random.choice(pick_key, everyone, (num_moved,), replace=False) if part else everyone
+        if num_moved is None or num_moved == everyone.size:
+            chosen = everyone
+        else:
+            chosen = jax.random.choice(pick_key, everyone, (num_moved,), replace=False)
         walkers, info = _moved(energy, kernel, walkers, chosen, num_steps, key=move_key)
     log_w = jax.nn.log_softmax(old_weights)
     update_ess = jnp.exp(2 * jax.nn.logsumexp(log_w + gains) - jax.nn.logsumexp(log_w + 2 * gains))
