@@ -9,14 +9,17 @@ from energax.densities import Gaussian
 from energax.energies import RBM, AbstractConditionalEnergy, AtLevel, Ising
 from energax.kernels import HMC, MALA, ULA, BlockGibbs
 from energax.objectives import (
+    AdversarialLikelihood,
     ConcreteScoreMatching,
     ConditionalNoiseContrastive,
     ContrastiveDivergence,
     DenoisingScoreMatching,
     ExactLikelihood,
     FiniteDifferenceScoreMatching,
+    FlowContrastive,
     InteractionScreening,
     Jarzynski,
+    KernelStein,
     MinimumProbabilityFlow,
     MultiScaleDenoising,
     NoiseContrastive,
@@ -78,6 +81,14 @@ def _normal(key):
     return law, jax.vmap(lambda k: law.draw(key=k))(jax.random.split(key, 8_000))
 
 
+NORMAL = Gaussian(jnp.array([0.5, -1.0]), jnp.array([[0.8, 0.3], [0.3, 1.5]]))
+
+
+def _ended(key):
+    """The law that the flow or generator of a row has too: the game is at its end."""
+    return NORMAL, jax.vmap(lambda k: NORMAL.draw(key=k))(jax.random.split(key, 8_000))
+
+
 TABLE = {
     "cd-rbm": (ContrastiveDivergence(BlockGibbs(), 2), _draws_of(references.asymmetric_rbm())),
     "cd-gaussian": (ContrastiveDivergence(HMC(0.3, num_leapfrog=3)), _draws_of(references.correlated_gaussian())),
@@ -99,6 +110,9 @@ TABLE = {
     "sm-angle": (ScoreMatching(), _draws_of(references.tilted_angle())),
     "ssm-gaussian": (SlicedScoreMatching(2), _draws_of(references.correlated_gaussian())),
     "fdsm-gaussian": (FiniteDifferenceScoreMatching(0.3, 2), _draws_of(references.correlated_gaussian())),
+    "flow-gaussian": (FlowContrastive(NORMAL), _ended),
+    "adversarial-gaussian": (AdversarialLikelihood(NORMAL, num_draws=8), _ended),
+    "stein-gaussian": (KernelStein(1.5), _ended),
     "msd-gaussian": (MultiScaleDenoising((0.3, 0.6, 1.2)), _levels),
     "jarzynski-split": (Jarzynski(ULA(0.1), 16), _normal),
     "jarzynski-part": (Jarzynski(MALA(0.1), 24, num_moved=16, least_ess=0.5), _normal),

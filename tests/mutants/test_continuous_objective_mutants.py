@@ -8,9 +8,12 @@ from energax import testing
 from energax.densities import Gaussian
 from energax.energies import AbstractConditionalEnergy, AbstractEnergy, AtLevel, at_level
 from energax.objectives import (
+    AdversarialLikelihood,
     ConditionalNoiseContrastive,
     DenoisingScoreMatching,
     FiniteDifferenceScoreMatching,
+    FlowContrastive,
+    KernelStein,
     MultiScaleDenoising,
     NoiseContrastive,
     RankingNCE,
@@ -18,6 +21,7 @@ from energax.objectives import (
     SlicedScoreMatching,
     companions,
 )
+from energax.objectives._stein import stein_kernel
 from energax.testing import references
 
 NOISE = Gaussian(jnp.array([0.8, -0.4, 0.1]), jnp.array([0.8, 1.2, 2.5]))
@@ -115,6 +119,30 @@ class LopsidedCopies(ConditionalNoiseContrastive):
         return 2 * jnp.mean(jax.nn.softplus(-rises)), (state, {})
 
 
+class EntropyForgotten(AdversarialLikelihood):
+    def loss(self, energy, batch, state, *, key):
+        loss, (state, metrics) = AdversarialLikelihood(self.generator).loss(energy, batch, state, key=key)
+        return loss - metrics["entropy"], (state, metrics)
+
+
+class PairsOfEqualRows(KernelStein):
+    """The mean over all pairs, those of a row with itself included."""
+
+    def loss(self, energy, batch, state, *, key):
+        scores = -jax.vmap(jax.grad(energy))(batch)
+        return jnp.mean(stein_kernel(batch, scores, state)), (state, {})
+
+
+class UnevenGame(FlowContrastive):
+    """The draws of the flow counted twice."""
+
+    def loss(self, energy, batch, state, *, key):
+        noise = jax.vmap(lambda k: self.flow.draw(key=k))(jax.random.split(key, len(batch)))
+        logits = jax.vmap(lambda x: -energy(x) - self.log_z - self.flow.log_prob(x))
+        loss = jnp.mean(jax.nn.softplus(-logits(batch))) + 2 * jnp.mean(jax.nn.softplus(logits(noise)))
+        return loss, (state, {})
+
+
 MUTANTS = [
     (OneFixedDirection(), "optimum"),
     (HalfTheSecondDifference(0.3), "optimum"),
@@ -124,6 +152,9 @@ MUTANTS = [
     (NoLogZ(NOISE), "companions"),
     (DensityOfTheNoiseForgotten(NOISE), "optimum"),
     (LopsidedCopies(0.5), "optimum"),
+    (EntropyForgotten(references.correlated_gaussian().energy), "companions"),
+    (PairsOfEqualRows(1.5), "optimum"),
+    (UnevenGame(references.correlated_gaussian().energy), "companions"),
 ]
 
 

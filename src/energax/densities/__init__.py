@@ -1,6 +1,7 @@
 """Densities: energies with log Z = 0 and exact draws. Base measures, ends of paths, baselines, flows."""
 
 from energax.densities._base import AbstractDensity as AbstractDensity
+from energax.densities._base import has_smooth_draws as has_smooth_draws
 from energax.densities._default_base import ShapedGaussian as ShapedGaussian
 from energax.densities._default_base import default_base as default_base
 from energax.densities._default_base import starting_law as starting_law
@@ -50,6 +51,7 @@ __all__ = [
     "bernoulli_fit",
     "default_base",
     "gmm40",
+    "has_smooth_draws",
     "ill_conditioned",
     "planar",
     "planar_half_width",

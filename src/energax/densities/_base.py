@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 
 import jax.numpy as jnp
 
@@ -26,6 +27,16 @@ class AbstractDensity(AbstractEnergy):
 
     def __call__(self, x: Configuration) -> Scalar:
         return -self.log_prob(x)
+
+
+@functools.singledispatch
+def has_smooth_draws(density: AbstractDensity) -> bool:
+    """Whether a draw with a fixed key is a smooth function of the parameters, so that a law can be trained through it.
+
+    False where nothing is known; register a density of your own. A mixture draws a component, which has no slope.
+    """
+    del density
+    return False
 
 
 @log_normalizer.register

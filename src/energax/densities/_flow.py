@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from energax._errors import ArgumentError, MissingExtra
 from energax._typing import PRNGKey, Scalar
-from energax.densities._base import AbstractDensity
+from energax.densities._base import AbstractDensity, has_smooth_draws
 from energax.spaces import Euclidean
 
 
@@ -61,6 +61,12 @@ class Flow(AbstractDensity):
 
     def _parameters(self) -> list[Any]:
         return [leaf for leaf in jax.tree.leaves(self.arrays) if eqx.is_inexact_array(leaf)]
+
+
+@has_smooth_draws.register
+def _(density: Flow) -> bool:
+    del density
+    return True
 
 
 def autoregressive_flow(dim: int, *, num_layers: int = 4, width: int = 32, depth: int = 1, key: PRNGKey) -> Flow:

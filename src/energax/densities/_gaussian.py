@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from energax._errors import ArgumentError
 from energax._typing import PRNGKey, Scalar
-from energax.densities._base import AbstractDensity
+from energax.densities._base import AbstractDensity, has_smooth_draws
 from energax.energies import FREE, Block, Normals, blocks, conditional_normals
 from energax.spaces import Euclidean
 
@@ -81,6 +81,12 @@ def _(density: Gaussian, x: Float[Array, " d"], part: str | None = None) -> Norm
     del x, part
     precision = 1 / density.cholesky**2
     return Normals(precision, precision * density.mean)
+
+
+@has_smooth_draws.register
+def _(density: Gaussian) -> bool:
+    del density
+    return True
 
 
 class GaussianMixture(AbstractDensity):

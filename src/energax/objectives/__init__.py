@@ -1,5 +1,7 @@
 """Objectives: how a model learns, one family a file. The gradient of `loss` is the estimator of the update."""
 
+from energax.objectives._adversarial import AdversarialLikelihood as AdversarialLikelihood
+from energax.objectives._adversarial import FlowContrastive as FlowContrastive
 from energax.objectives._base import AbstractObjective as AbstractObjective
 from energax.objectives._base import Metrics as Metrics
 from energax.objectives._base import frozen as frozen
@@ -28,12 +30,14 @@ from energax.objectives._score_matching import SlicedScoreMatching as SlicedScor
 from energax.objectives._screening import ConcreteScoreMatching as ConcreteScoreMatching
 from energax.objectives._screening import InteractionScreening as InteractionScreening
 from energax.objectives._screening import MinimumProbabilityFlow as MinimumProbabilityFlow
+from energax.objectives._stein import KernelStein as KernelStein
 from energax.objectives._walkers import Walkers as Walkers
 from energax.objectives._watched import Watched as Watched
 from energax.objectives._watched import WatchedState as WatchedState
 
 __all__ = [
     "AbstractObjective",
+    "AdversarialLikelihood",
     "Companion",
     "ConcreteScoreMatching",
     "ConditionalNoiseContrastive",
@@ -41,9 +45,11 @@ __all__ = [
     "DenoisingScoreMatching",
     "ExactLikelihood",
     "FiniteDifferenceScoreMatching",
+    "FlowContrastive",
     "InteractionScreening",
     "Jarzynski",
     "JarzynskiState",
+    "KernelStein",
     "Metrics",
     "MinimumProbabilityFlow",
     "MultiScaleDenoising",

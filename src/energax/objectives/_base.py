@@ -8,7 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, ArrayLike, Float
 
 from energax._errors import KernelMismatch, NotTractable, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
@@ -52,6 +52,11 @@ def as_positions(energy: AbstractEnergy, batch: Configuration) -> Configuration:
     return jax.tree.map(
         lambda leaf, s: leaf.astype(s.dtype) if jnp.issubdtype(s.dtype, jnp.integer) else leaf, batch, struct
     )
+
+
+def as_number(value: ArrayLike) -> Float[Array, ""]:
+    """A number as an array of the default precision, which training may move."""
+    return jnp.asarray(value, jnp.result_type(float))
 
 
 def require_score(name: str, energy: AbstractEnergy) -> None:

@@ -7,20 +7,16 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, Float
 
 from energax._errors import ArgumentError, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities import AbstractDensity
 from energax.energies import AbstractEnergy, marginal, observed_space
-from energax.objectives._base import AbstractObjective, Metrics, require_confined, require_score
+from energax.objectives._base import AbstractObjective, Metrics, as_number, require_confined, require_score
 from energax.objectives._companions import companion
 from energax.random import normal
 from energax.spaces import Euclidean
-
-
-def _as_number(value: ArrayLike) -> Float[Array, ""]:
-    return jnp.asarray(value, jnp.result_type(float))
 
 
 class NoiseContrastive(AbstractObjective):
@@ -56,7 +52,7 @@ class NoiseContrastive(AbstractObjective):
 
     noise: AbstractDensity
     log_z: Float[Array, ""] = eqx.field(
-        default=0.0, converter=_as_number, metadata=companion(learning_rate=1e-2), kw_only=True
+        default=0.0, converter=as_number, metadata=companion(learning_rate=1e-2), kw_only=True
     )
     num_noise: int = eqx.field(static=True, default=1, kw_only=True)
 

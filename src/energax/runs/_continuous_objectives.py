@@ -42,6 +42,19 @@ class ConditionalNCEConfig:
     """Noisy copies of each row."""
 
 
+@dataclasses.dataclass(frozen=True)
+class KernelSteinConfig:
+    """Options of the kernel Stein discrepancy."""
+
+    bandwidth: float | None = None
+    """Width of the kernel, in the model's units; the median distance of the first batch by default."""
+
+
+def _build_ksd(config: KernelSteinConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+    del kernel
+    return objectives.KernelStein(config.bandwidth)
+
+
 def _build_sm(config: ScoreMatchingConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
     del config, kernel
     return objectives.ScoreMatching()
@@ -90,5 +103,12 @@ CONTINUOUS: tuple[Entry[Any], ...] = (
         ConditionalNCEConfig,
         _build_cnce,
         "no chains; tells rows from their noisy copies",
+    ),
+    Entry(
+        "kernel-stein",
+        objectives.KernelStein,
+        KernelSteinConfig,
+        _build_ksd,
+        "no chains; weighs the mismatch of slopes by a kernel",
     ),
 )

@@ -46,6 +46,8 @@ _OBJECTIVES = {
     "needs neither chains nor noise.",
     "sliced-score-matching": "Training fits the slope of the energy to that of the data's own density, along random "
     "directions (sliced score matching). It needs neither chains nor noise.",
+    "kernel-stein": "Training fits the slope of the energy to real {rows} by the kernel Stein discrepancy. It needs no "
+    "chains.",
     "conditional-nce": "Training lowers the energy of real {rows} below that of copies of them with noise (conditional "
     "noise-contrastive estimation). It needs no chains.",
     "finite-difference-score-matching": "Training fits the slope of the energy to that of the data's own density, from "
