@@ -10,9 +10,11 @@ from energax.energies import RBM, AbstractConditionalEnergy, AtLevel, Ising
 from energax.kernels import HMC, MALA, ULA, BlockGibbs
 from energax.objectives import (
     AdversarialLikelihood,
+    AtTemperature,
     ConcreteScoreMatching,
     ConditionalNoiseContrastive,
     ContrastiveDivergence,
+    DataNoise,
     DenoisingScoreMatching,
     ExactLikelihood,
     FiniteDifferenceScoreMatching,
@@ -27,6 +29,7 @@ from energax.objectives import (
     PseudoLikelihood,
     RankingNCE,
     RatioMatching,
+    Regularised,
     ScoreMatching,
     SlicedScoreMatching,
     Watched,
@@ -89,6 +92,15 @@ def _ended(key):
     return NORMAL, jax.vmap(lambda k: NORMAL.draw(key=k))(jax.random.split(key, 8_000))
 
 
+def _tempered(key):
+    """Data N(m, 0.8 I), whose energy at β = 2 is half that of N(m, 1.6 I)."""
+    mean = jnp.array([0.5, -1.0])
+    return Gaussian(mean, 1.6), mean + 0.8**0.5 * jax.random.normal(key, (8_000, 2))
+
+
+BIASED = {"regularised-gaussian"}
+"""Rows whose optimum is not the law of the data, on purpose."""
+
 TABLE = {
     "cd-rbm": (ContrastiveDivergence(BlockGibbs(), 2), _draws_of(references.asymmetric_rbm())),
     "cd-gaussian": (ContrastiveDivergence(HMC(0.3, num_leapfrog=3)), _draws_of(references.correlated_gaussian())),
@@ -119,6 +131,9 @@ TABLE = {
     "watched-cd": (Watched(ContrastiveDivergence(MALA(0.1)), ULA(0.1), 16, num_steps=2), _normal),
     "exact-ising": (ExactLikelihood(), _draws_of(references.asymmetric_ising())),
     "exact-well": (ExactLikelihood(bounds=((-4.0, 4.0),)), _draws_of(references.tilted_double_well())),
+    "regularised-gaussian": (Regularised(ScoreMatching(), gradient_penalty=0.1, spectral_penalty=0.1), _ended),
+    "noise-gaussian": (DataNoise(ScoreMatching(), 0.6), _smeared),
+    "temperature-gaussian": (AtTemperature(ScoreMatching(), 2.0), _tempered),
     "dsm-gaussian": (DenoisingScoreMatching(0.6), _smeared),
 }
 
@@ -136,9 +151,15 @@ def test_contract(row, key):
     energy, draws = make(draw_key)
     learns_log_z = "log_z" in objectives.companions(objective)
     found = testing.check_objective(
-        objective, energy, draws, exact_draws=draws, shift_invariant=not learns_log_z, key=check_key
+        objective,
+        energy,
+        draws,
+        exact_draws=None if row in BIASED else draws,
+        shift_invariant=not learns_log_z,
+        key=check_key,
     )
     absent = {"no_cache"} if learns_log_z else set()
+    absent |= {"optimum", "descent"} if row in BIASED else set()
     absent |= set() if objectives.companions(objective) else {"companions"}
     assert found == tuple(clause for clause in CLAUSES if clause not in absent)
 

@@ -6,10 +6,12 @@ import pytest
 
 from energax import testing
 from energax.densities import Gaussian
-from energax.energies import AbstractConditionalEnergy, AbstractEnergy, AtLevel, at_level
+from energax.energies import AbstractConditionalEnergy, AbstractEnergy, AtLevel, Tempered, at_level
 from energax.objectives import (
     AdversarialLikelihood,
+    AtTemperature,
     ConditionalNoiseContrastive,
+    DataNoise,
     DenoisingScoreMatching,
     FiniteDifferenceScoreMatching,
     FlowContrastive,
@@ -143,6 +145,21 @@ class UnevenGame(FlowContrastive):
         return loss, (state, {})
 
 
+class TwiceTheTemperature(AtTemperature):
+    """Tempers the energy that is tempered already."""
+
+    def loss(self, energy, batch, state, *, key):
+        return self.objective.loss(Tempered(energy, self.beta**2), batch, state, key=key)
+
+
+class UnfinishedNoise(DataNoise):
+    """Noise that is not centred."""
+
+    def loss(self, energy, batch, state, *, key):
+        noisy = batch + self.scale * jnp.abs(jax.random.normal(key, batch.shape))
+        return self.objective.loss(energy, noisy, state, key=key)
+
+
 MUTANTS = [
     (OneFixedDirection(), "optimum"),
     (HalfTheSecondDifference(0.3), "optimum"),
@@ -154,6 +171,8 @@ MUTANTS = [
     (LopsidedCopies(0.5), "optimum"),
     (EntropyForgotten(references.correlated_gaussian().energy), "companions"),
     (PairsOfEqualRows(1.5), "optimum"),
+    (TwiceTheTemperature(ScoreMatching(), 2.0), "optimum"),
+    (UnfinishedNoise(ScoreMatching(), 0.6), "optimum"),
     (UnevenGame(references.correlated_gaussian().energy), "companions"),
 ]
 
@@ -165,6 +184,10 @@ def test_a_broken_promise_is_seen(objective, clause, key):
     energy, draws = reference.energy, reference.draw(key=draw_key, num=16_000)
     if isinstance(objective, MultiScaleDenoising):
         energy, draws = AtLevel(SmearedNormal(jnp.ones(3)), 0.3), jax.random.normal(draw_key, (16_000, 3))
+    if isinstance(objective, AtTemperature):
+        energy, draws = Gaussian(jnp.zeros(3), 2.0), jax.random.normal(draw_key, (16_000, 3))
+    if isinstance(objective, DataNoise):
+        energy, draws = Gaussian(jnp.zeros(3)), 0.8 * jax.random.normal(draw_key, (16_000, 3))
     with pytest.raises(AssertionError, match=f"breaks `({clause})`"):
         testing.check_objective(
             objective,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from energax import data as sets
-from energax import runs
+from energax import objectives, runs
 from energax._errors import ArgumentError
 from energax.data import Data
 
@@ -60,6 +60,20 @@ def test_kernels(name: str) -> None:
 def test_objectives(name: str) -> None:
     kernel = runs.build_kernel({"name": "hmc"})
     assert isinstance(runs.build_objective({"name": name}, kernel), runs.OBJECTIVES[name].cls)
+
+
+def test_regularisers_wrap_the_objective_only_where_they_are_asked_for() -> None:
+    def built(**training: float) -> objectives.AbstractObjective:
+        config = runs.RunConfig(
+            runs.DataConfig("x"), {}, {"name": "score-matching"}, {}, runs.TrainingConfig(**training)
+        )
+        return runs.build_regularised(config, runs.build_kernel({"name": "hmc"}))
+
+    assert isinstance(built(), objectives.ScoreMatching)
+    both = built(data_noise=0.1, energy_l2=0.5)
+    assert isinstance(both, objectives.Regularised)
+    assert isinstance(both.objective, objectives.DataNoise)
+    assert (both.energy_l2, both.gradient_penalty, both.objective.scale) == (0.5, 0.0, 0.1)
 
 
 @pytest.mark.parametrize("name", sorted(runs.MODELS))

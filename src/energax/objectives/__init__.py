@@ -24,6 +24,10 @@ from energax.objectives._noise_contrastive import NoiseContrastive as NoiseContr
 from energax.objectives._noise_contrastive import RankingNCE as RankingNCE
 from energax.objectives._pseudo_likelihood import PseudoLikelihood as PseudoLikelihood
 from energax.objectives._pseudo_likelihood import RatioMatching as RatioMatching
+from energax.objectives._regularised import AtTemperature as AtTemperature
+from energax.objectives._regularised import DataNoise as DataNoise
+from energax.objectives._regularised import Regularised as Regularised
+from energax.objectives._regularised import model_sample as model_sample
 from energax.objectives._score_matching import FiniteDifferenceScoreMatching as FiniteDifferenceScoreMatching
 from energax.objectives._score_matching import ScoreMatching as ScoreMatching
 from energax.objectives._score_matching import SlicedScoreMatching as SlicedScoreMatching
@@ -38,10 +42,12 @@ from energax.objectives._watched import WatchedState as WatchedState
 __all__ = [
     "AbstractObjective",
     "AdversarialLikelihood",
+    "AtTemperature",
     "Companion",
     "ConcreteScoreMatching",
     "ConditionalNoiseContrastive",
     "ContrastiveDivergence",
+    "DataNoise",
     "DenoisingScoreMatching",
     "ExactLikelihood",
     "FiniteDifferenceScoreMatching",
@@ -59,6 +65,7 @@ __all__ = [
     "PseudoLikelihood",
     "RankingNCE",
     "RatioMatching",
+    "Regularised",
     "ScoreMatching",
     "SlicedScoreMatching",
     "Walkers",
@@ -68,6 +75,7 @@ __all__ = [
     "companion_values",
     "companions",
     "frozen",
+    "model_sample",
     "run_chains",
     "with_companions",
 ]

@@ -23,6 +23,7 @@ from energax.runs._registry import REGISTRIES as REGISTRIES
 from energax.runs._registry import build_energy as build_energy
 from energax.runs._registry import build_kernel as build_kernel
 from energax.runs._registry import build_objective as build_objective
+from energax.runs._registry import build_regularised as build_regularised
 from energax.runs._registry import entry as entry
 from energax.runs._registry import num_parameters as num_parameters
 from energax.runs._run import Run as Run
@@ -66,6 +67,7 @@ __all__ = [
     "build_energy",
     "build_kernel",
     "build_objective",
+    "build_regularised",
     "entry",
     "environment",
     "field_help",

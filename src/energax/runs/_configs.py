@@ -43,6 +43,14 @@ class TrainingConfig:
     """Decoupled weight decay."""
     ema_decay: float = 0.999
     """Decay of the moving average of the parameters, which is the model that is kept; 0 switches it off."""
+    energy_l2: float = 0.0
+    """Weight of the squared energies of data and chains in the loss."""
+    gradient_penalty: float = 0.0
+    """Weight of the squared slope of the energy at the data in the loss."""
+    spectral_penalty: float = 0.0
+    """Weight of the squared largest singular value of each weight matrix in the loss."""
+    data_noise: float = 0.0
+    """Standard deviation of noise that is added to the data at each update."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,7 @@ from energax.data import Data, load
 from energax.kernels import target
 from energax.runs._configs import DataConfig, RunConfig, TrainingConfig, check_seed, typed
 from energax.runs._models import MODELS
-from energax.runs._registry import DEFAULTS, build_energy, build_kernel, build_objective, entry, options
+from energax.runs._registry import DEFAULTS, build_energy, build_kernel, build_regularised, entry, options
 from energax.spaces import AbstractDiscreteSpace
 
 _VIEWS = ("threshold", "stochastic", "none")
@@ -102,7 +102,7 @@ def check_parts(config: RunConfig, data: Data) -> None:
     energy = build_energy(config.model, data, key=jax.random.key(0))
     kernel = build_kernel(config.kernel)
     target(energy, kernel)
-    build_objective(config.objective, kernel).check(energy)
+    build_regularised(config, kernel).check(energy)
 
 
 def _check_size(config: RunConfig, data: Data) -> None:
@@ -179,6 +179,11 @@ def _check_training(training: TrainingConfig) -> None:
         raise ArgumentError(f"--learning-rate must be positive and finite, got {training.learning_rate}.")
     if not 0 <= training.weight_decay < math.inf:
         raise ArgumentError(f"--weight-decay must be finite and not negative, got {training.weight_decay}.")
+    for name in ("energy_l2", "gradient_penalty", "spectral_penalty", "data_noise"):
+        if not 0 <= getattr(training, name) < math.inf:
+            raise ArgumentError(
+                f"--{name.replace('_', '-')} must be finite and not negative, got {getattr(training, name)}."
+            )
     if not 0 <= training.ema_decay < 1:
         raise ArgumentError(f"--ema-decay must be at least 0 and below 1, got {training.ema_decay}.")
 

@@ -13,7 +13,7 @@ from energax import energies, kernels, objectives
 from energax._errors import ArgumentError, nearest
 from energax._typing import PRNGKey
 from energax.data import Data
-from energax.runs._configs import TrainingConfig, typed
+from energax.runs._configs import RunConfig, TrainingConfig, typed
 from energax.runs._entry import Entry
 from energax.runs._kernels import KERNELS
 from energax.runs._models import MODELS
@@ -87,6 +87,15 @@ def build_kernel(config: Mapping[str, Any]) -> kernels.AbstractKernel:
 def build_objective(config: Mapping[str, Any], kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
     """The objective of a configuration."""
     return entry("objective", config["name"]).build(options("objective", config), kernel)
+
+
+def build_regularised(config: RunConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+    """The objective of a run with the regularisers that were asked for."""
+    objective, training = build_objective(config.objective, kernel), config.training
+    if training.data_noise:
+        objective = objectives.DataNoise(objective, training.data_noise)
+    weights = {name: getattr(training, name) for name in ("energy_l2", "gradient_penalty", "spectral_penalty")}
+    return objectives.Regularised(objective, **weights) if any(weights.values()) else objective
 
 
 def num_parameters(energy: energies.AbstractEnergy) -> int:

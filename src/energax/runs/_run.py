@@ -23,7 +23,7 @@ from energax.paths import Geometric
 from energax.runs._configs import RunConfig, TrainingConfig, check_seed, read_config, write_config
 from energax.runs._directory import fresh_directory
 from energax.runs._plan import open_data
-from energax.runs._registry import build_energy, build_kernel, build_objective, num_parameters
+from energax.runs._registry import build_energy, build_kernel, build_regularised, num_parameters
 from energax.sampling import Samples, StepSizeAdaptation, anneal, sample
 from energax.training import FitResult, Learner, checkpoints, fit, load_energy
 
@@ -99,7 +99,7 @@ class Run:
         """The model, its objective and its optimiser."""
         return Learner(
             self.untrained,
-            build_objective(self.config.objective, self.kernel),
+            build_regularised(self.config, self.kernel),
             optimizer=optimizer(self.config.training),
             ema_decay=self.config.training.ema_decay or None,
         )
