@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -58,6 +60,27 @@ def test_the_published_integers(data_folder):
         assert dict(zip(found.energies.tolist(), found.counts, strict=True)) == wanted
 
 
+@pytest.mark.parametrize(("shape", "num_states"), [((2, 3), 3), ((4, 2), 3), ((3, 4), 2), ((3, 3), 3)])
+def test_potts_states_are_enumerated(shape, num_states):
+    energy = energies.Potts(shape, num_states)
+    with jax.enable_x64(True):
+        every = np.asarray(jax.vmap(energy)(jnp.asarray(exact.states(energy.space))))
+    wanted, counts = np.unique(np.rint(every).astype(int), return_counts=True)
+    found = exact.potts_density_of_states(shape, num_states)
+    assert found.energies.tolist() == wanted.tolist()
+    assert list(found.counts) == counts.tolist()
+
+
+@pytest.mark.needs_data
+def test_the_published_potts_states(data_folder):
+    with gzip.open(data_folder / "statphys" / "potts2d_torus_dos.json.gz") as file:
+        sizes = json.load(file)["sizes"].values()
+    for known in sizes:
+        found = exact.potts_density_of_states((known["L"],) * 2, known["q"])
+        wanted = {e: int(g) for e, g in zip(known["E"], known["g"], strict=True) if int(g)}
+        assert dict(zip(found.energies.tolist(), found.counts, strict=True)) == wanted
+
+
 def test_primes_are_primes():
     sieve = np.ones(5000, bool)
     sieve[:2] = False
@@ -70,5 +93,9 @@ def test_primes_are_primes():
 def test_nonsense_is_refused():
     with pytest.raises(ArgumentError, match="length 2"):
         exact.ising_density_of_states((1, 4))
+    with pytest.raises(ArgumentError, match="q of 2"):
+        exact.potts_density_of_states((3, 3), 1)
+    with pytest.raises(NotTractable, match="too large to be counted"):
+        exact.potts_density_of_states((8, 8), 3)
     with pytest.raises(NotTractable, match="4096"):
         exact.ising_density_of_states((100, 100))

@@ -85,9 +85,14 @@ def test_closed_forms():
     for size, t in ((3, 0.9), (4, 1.3)):
         want = exact.log_z(Tempered(Potts(size, 2), 1 / t), dtype=np.float64)
         assert potts(2).log_z(size, t) == pytest.approx(want, abs=1e-5)
-    chamber = _chamber(_plan("potts", q=4, sizes=[3], kernel=None))
-    want = exact.log_z(Tempered(Potts(3, 4), 1 / 0.9), dtype=np.float64)
-    assert _simulated_log_z._exact(chamber, 0.9, 2**19) == pytest.approx(want, abs=1e-5)
+    want = exact.eliminate(Tempered(Potts(4, 3), 1 / 0.9))
+    assert potts(3).log_z(4, 0.9) == pytest.approx(want.log_z, abs=1e-5)
+    averages = potts(3).exact(4, 0.9)
+    assert 16 * averages["energy_per_site"] == pytest.approx(0.9 * want.energy, rel=1e-6)
+    assert 16 * averages["heat_capacity"] == pytest.approx(want.variance, rel=1e-5)
+    assert potts(3).log_z(32, 0.9) is None
+    assert potts(3).exact(32, 0.9) == {}
+    chamber = _chamber(_plan("spin-glass", sizes=[3], kernel=None, num_chains=4))
     assert _simulated_log_z._exact(chamber, 0.9, 2) is None
 
 

@@ -1,5 +1,6 @@
 """The named systems of a simulation: what they note of a configuration, where they start, and what is known exactly."""
 
+import dataclasses
 import math
 
 import jax
@@ -9,8 +10,11 @@ import pytest
 
 from energax import energies, runs
 from energax._errors import ArgumentError
+from energax.runs._chains import Chamber
 from energax.runs._clusters import compact_clusters
+from energax.runs._pieces import Pieces
 from energax.runs._series import ClusterSeries, PottsOrder, rotors
+from energax.runs._simulation import _point
 
 
 def test_the_potts_order_is_one_in_order_and_zero_in_disorder():
@@ -92,3 +96,18 @@ def test_the_other_systems_run(name):
     cells = [found.points[0][o.name] for o in runs.SIMULATED[name].observables]
     assert all(math.isfinite(cell["value"]) for cell in cells)
     assert (found.pictures is None) == (name == "lj13")
+
+
+def test_hysteresis_of_a_first_order_transition_is_told():
+    """q = 20 a little below its transition, where disorder is left over, which cooled chains alone cannot know."""
+    critical = 1.0 / math.log1p(math.sqrt(20))
+    temperatures = [1.5 * critical, 0.99 * critical]
+    plan = runs.plan_simulation("potts", q=20, sizes=[16], temperatures=temperatures, num_sweeps=50, num_chains=8)
+    told = []
+    for system in (plan.system, dataclasses.replace(plan.system, renew=lambda x: x)):
+        chamber = Chamber(plan, system, 16, Pieces(None))
+        chamber.run(None)
+        told.append([_point(chamber, t, chains)[1] for t, chains in chamber.chains().items()])
+    (above, (below,)), cooled = told
+    assert "hysteresis" in below
+    assert not any("hysteresis" in text for texts in (above, *cooled) for text in texts)

@@ -21,6 +21,7 @@ from energax.exact._mean_field import MeanField as MeanField
 from energax.exact._mean_field import mean_field as mean_field
 from energax.exact._plane import IsingPlane as IsingPlane
 from energax.exact._plane import ising_plane as ising_plane
+from energax.exact._potts_states import potts_density_of_states as potts_density_of_states
 from energax.exact._quadrature import Quadrature as Quadrature
 from energax.exact._quadrature import quadrature_log_z as quadrature_log_z
 from energax.exact._states import num_states as num_states
@@ -55,6 +56,7 @@ __all__ = [
     "mean_field",
     "num_states",
     "pair_marginals",
+    "potts_density_of_states",
     "quadrature_log_z",
     "state_chunks",
     "states",

@@ -119,7 +119,11 @@ class Chamber:
         kernel = self.kernel
         for i, t in enumerate(self.levels):
             self._tell(progress, f"T = {t:.4g}", i, len(self.levels))
+            x = self._renewed(x)
             kernel, x = self._at(i, t, kernel, x)
+
+    def _renewed(self, x: Configuration | None) -> Configuration | None:
+        return x if x is None or self.system.renew is None else self.system.renew(x)
 
     def probe(self, k: int, t: float) -> Chains:
         """Chains at one more temperature, beginning where those of the nearest level ended.
@@ -180,6 +184,7 @@ class Chamber:
         kernel, starts, total = self.kernel, [], len(self.levels) + len(list(self._lengths()))
         for i, t in enumerate(self.levels):
             self._tell(progress, f"T = {t:.4g}", i, total)
+            x = self._renewed(x)
             piece = self.pieces.get(self._name(i, "start"), functools.partial(self._sampled, i, 0, t, 1, kernel, x))
             kernel, x = self._tuned(kernel, piece), self._last(piece)
             starts.append(piece)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +13,10 @@ import numpy as np
 from jaxtyping import Array
 
 from energax import densities, energies
+from energax._errors import NotTractable
 from energax._typing import PRNGKey
-from energax.energies import AbstractEnergy
-from energax.exact import ising_torus
+from energax.energies import AbstractEnergy, observed_space
+from energax.exact import DensityOfStates, ising_torus, potts_density_of_states
 from energax.runs._clusters import compact_clusters
 from energax.runs._observables import CLUSTER, ENERGY, GLASS, MAGNET, ROTORS, Observable
 from energax.runs._series import ClusterSeries, PottsOrder, magnetization, nothing, packed_spins, rotors
@@ -32,11 +34,12 @@ class SimulatedModel:
         observables: What is measured.
         save: Function of one configuration: series that observables use beside the energy.
         kernel: Name of the usual kernel.
-        exact: (size, temperature) → exact values by observable, where they are known.
-        log_z: (size, temperature) → exact log Z, where it has a closed form.
+        exact: (size, temperature) → exact values by observable, none for sizes at which they are not known.
+        log_z: (size, temperature) → exact log Z, None for sizes at which it is not known.
         values: The smallest and the largest value of a picture; None where a picture says nothing.
         shown: Configuration → picture.
         start: (energy, number of chains, key) → starts; the initial law of the space where it is None.
+        renew: Last configurations at one temperature → starts at the next; themselves where it is None.
         exchange: Chains at one temperature alone do not get around: temperatures swap where there are several.
         fewest_chains: The smallest number of chains.
         critical: The temperature of the transition in the infinite system, where it is known.
@@ -57,13 +60,14 @@ class SimulatedModel:
     values: tuple[float, float] | None = None
     shown: Callable[[np.ndarray], np.ndarray] = lambda x: x
     start: Callable[[Any, int, PRNGKey], Array] | None = None
+    renew: Callable[[Array], Array] | None = None
     exchange: bool = False
     fewest_chains: int = 1
     critical: float | None = None
     crosses: bool = False
     correction: float | None = None
     critical_kernel: str | None = None
-    log_z: Callable[[int, float], float] | None = None
+    log_z: Callable[[int, float], float | None] | None = None
 
 
 _POTTS = {2: 2.75, 3: 2.0}
@@ -82,23 +86,54 @@ def _torus_log_z(size: int, temperature: float) -> float:
 def potts(num_states: int) -> SimulatedModel:
     """The Potts ferromagnet on a periodic square lattice, E = −Σ δ(s_i, s_j).
 
-    Two values are Ising's model at half the coupling, E = ½ E_Ising − N, whose torus is exact.
+    Two values are Ising's model at half the coupling, E = ½ E_Ising − N, whose torus is exact; the states of small tori
+    with more values are counted. With more than four values the transition is of first order: half of the chains begin
+    in order at every temperature, so that what hysteresis there is sets them apart from the others, which are cooled.
     """
 
     def torus(size: int, temperature: float) -> dict[str, float]:
-        found = _torus(size, 2.0 * temperature)
-        return {"energy_per_site": 0.5 * found["energy_per_site"] - 1.0, "heat_capacity": found["heat_capacity"]}
+        if num_states == 2:
+            found = _torus(size, 2.0 * temperature)
+            return {**found, "energy_per_site": 0.5 * found["energy_per_site"] - 1.0}
+        states, beta, num_sites = _counted(size, num_states), 1.0 / temperature, size**2
+        if states is None:
+            return {}
+        means = {"energy_per_site": states.energy(beta), "heat_capacity": states.heat_capacity(beta)}
+        return {name: mean / num_sites for name, mean in means.items()}
 
-    def log_z(size: int, temperature: float) -> float:
-        return _torus_log_z(size, 2.0 * temperature) + size**2 / temperature
+    def log_z(size: int, temperature: float) -> float | None:
+        if num_states == 2:
+            return _torus_log_z(size, 2.0 * temperature) + size**2 / temperature
+        states = _counted(size, num_states)
+        return None if states is None else states.log_z(1.0 / temperature)
 
+    first_order = num_states > 4
     return SimulatedModel(
         "Potts ferromagnet on a periodic square lattice, J = 1; --q values",
         lambda n: energies.Potts((n or 32,) * 2, num_states), 32, 2, MAGNET, PottsOrder(num_states), "swendsen-wang",
-        torus if num_states == 2 else None, (0.0, num_states - 1.0),
-        critical=1.0 / math.log1p(math.sqrt(num_states)), crosses=num_states <= 4, correction=_POTTS.get(num_states),
-        critical_kernel="swendsen-wang", log_z=log_z if num_states == 2 else None,
+        torus, (0.0, num_states - 1.0), start=_initial if first_order else None,
+        renew=_half_ordered if first_order else None,
+        critical=1.0 / math.log1p(math.sqrt(num_states)), crosses=not first_order, correction=_POTTS.get(num_states),
+        critical_kernel="swendsen-wang", log_z=log_z,
     )  # fmt: skip
+
+
+@functools.cache
+def _counted(size: int, num_states: int) -> DensityOfStates | None:
+    """The states of a Potts torus, None where there are too many of them."""
+    try:
+        return potts_density_of_states((size, size), num_states)
+    except NotTractable:
+        return None
+
+
+def _initial(energy: AbstractEnergy, num_chains: int, key: PRNGKey) -> Array:
+    return jax.vmap(lambda key: observed_space(energy).initial(key=key))(jax.random.split(key, num_chains))
+
+
+def _half_ordered(x: Array) -> Array:
+    """Every other chain with all sites at one value."""
+    return x.at[::2].set(0)
 
 
 def spin_glass(instance: int = 0) -> SimulatedModel:

@@ -245,7 +245,9 @@ def _curve(chamber: Chamber, ts: list[float], found: LadderHistogram, log_volume
 
 def _exact(chamber: Chamber, t: float, max_states: int) -> float | None:
     if chamber.system.log_z is not None and chamber.size is not None:
-        return chamber.system.log_z(chamber.size, t)
+        known = chamber.system.log_z(chamber.size, t)
+        if known is not None:
+            return known
     try:
         energy = Tempered(chamber.energy, jax.numpy.asarray(1.0 / t, jax.numpy.result_type(float)))
         return exact.log_z(energy, max_states=max_states)

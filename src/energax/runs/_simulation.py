@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from scipy.stats import ttest_ind
 
 from energax.energies import observed_space
 from energax.runs._chains import Chains, Chamber, Progress
@@ -21,6 +22,8 @@ from energax.runs._simulation_plan import SimulationPlan
 from energax.runs._summary import plain
 
 _CURVE_POINTS = 101
+_FALSE_ALARM = 0.001
+"""Of the search for hysteresis, at one temperature."""
 """Temperatures at which an exact curve is drawn."""
 
 
@@ -171,12 +174,27 @@ def _point(chamber: Chamber, t: float, chains: Chains) -> tuple[dict[str, Any], 
         "accept_prob": chains.accept_prob,
         "r_hat": max((e.diagnostics.get("r_hat", 1.0) for e in found.values()), default=1.0),
     }
+    where = f"T = {t:.4g}" if len(chamber.plan.sizes) == 1 else f"L = {chamber.size}, T = {t:.4g}"
+    if chamber.system.renew is not None and _branches(chains.draws["energy"]):
+        return point, [
+            f"{where}: hysteresis. Chains that began in order and others that were cooled have different energies, as "
+            "at a transition of first order: neither branch is known to be the stable one. More sweeps can help; "
+            "energax free-energy --method multicanonical goes across it."
+        ]
     poor = [key for key, value in found.items() if value.warnings]
     if not poor:
         return point, []
-    where = f"T = {t:.4g}" if len(chamber.plan.sizes) == 1 else f"L = {chamber.size}, T = {t:.4g}"
     names = ", ".join(name.replace("_", " ") for name in poor)
     return point, [f"{where}: do not lean on {names}: {found[poor[0]].warnings[0]}"]
+
+
+def _branches(energies: np.ndarray) -> bool:
+    """Whether every other chain, which began in order, has another energy than the rest (Welch's test)."""
+    ordered, others = energies[::2].mean(axis=1), energies[1::2].mean(axis=1)
+    if len(others) < 2 or np.ptp(np.concatenate([ordered, others])) == 0:
+        return False
+    found: Any = ttest_ind(ordered, others, equal_var=False)
+    return bool(found.pvalue < _FALSE_ALARM)
 
 
 def _share(plan: SimulationPlan, found: dict[Chamber, dict[float, Chains]]) -> str:
@@ -193,7 +211,11 @@ def _exact_curve(system: SimulatedModel, size: int | None, ts: list[float]) -> d
         return {}
     fine = np.linspace(min(ts), max(ts), _CURVE_POINTS).tolist()
     values = [system.exact(size, t) for t in fine]
-    return {"size": size, "temperature": fine, **{name: [v[name] for v in values] for name in values[0]}}
+    return (
+        {"size": size, "temperature": fine, **{name: [v[name] for v in values] for name in values[0]}}
+        if values[0]
+        else {}
+    )
 
 
 def save_simulation(simulation: Simulation, path: Path) -> None:
