@@ -16,9 +16,11 @@ from energax.objectives import (
     ContrastiveDivergence,
     DataNoise,
     DenoisingScoreMatching,
+    EnergyDiscrepancy,
     ExactLikelihood,
     FiniteDifferenceScoreMatching,
     FlowContrastive,
+    GaussianPerturbation,
     InteractionScreening,
     Jarzynski,
     KernelStein,
@@ -31,6 +33,7 @@ from energax.objectives import (
     RatioMatching,
     Regularised,
     ScoreMatching,
+    SitePerturbation,
     SlicedScoreMatching,
     Watched,
 )
@@ -134,6 +137,8 @@ TABLE = {
     "regularised-gaussian": (Regularised(ScoreMatching(), gradient_penalty=0.1, spectral_penalty=0.1), _ended),
     "noise-gaussian": (DataNoise(ScoreMatching(), 0.6), _smeared),
     "temperature-gaussian": (AtTemperature(ScoreMatching(), 2.0), _tempered),
+    "ed-ising": (EnergyDiscrepancy(SitePerturbation(0.5), 4), _draws_of(references.asymmetric_ising())),
+    "ed-gaussian": (EnergyDiscrepancy(GaussianPerturbation(0.8), 4), _draws_of(references.correlated_gaussian())),
     "dsm-gaussian": (DenoisingScoreMatching(0.6), _smeared),
 }
 

@@ -13,12 +13,14 @@ from energax.objectives import (
     ConcreteScoreMatching,
     ContrastiveDivergence,
     DenoisingScoreMatching,
+    EnergyDiscrepancy,
     InteractionScreening,
     MinimumProbabilityFlow,
     PersistentCD,
     PersistentState,
     PseudoLikelihood,
     RatioMatching,
+    SitePerturbation,
 )
 from energax.objectives._contrastive import contrast
 from energax.objectives._site_laws import AbstractSiteObjective
@@ -166,6 +168,14 @@ class OneRatioTwice(ConcreteScoreMatching):
         return jnp.mean(jnp.sum(jnp.where(ratios.others, terms, 0), axis=-1), axis=0)
 
 
+class MoreUpThanDown(SitePerturbation):
+    """A perturbation that is not symmetric."""
+
+    def draw(self, space, x, *, key):
+        y = SitePerturbation(self.rate).draw(space, x, key=key)
+        return jnp.where(jax.random.bernoulli(key, 0.2, x.shape), jnp.ones_like(x), y)
+
+
 class SwappedSign(ContrastiveDivergence):
     def loss(self, energy, batch, state, *, key):
         loss, aux = ContrastiveDivergence(self.kernel).loss(energy, batch, state, key=key)
@@ -190,6 +200,7 @@ MUTANTS = [
     (NotCentred(), "optimum"),
     (FlowsBackwards(), "optimum"),
     (OneRatioTwice(), "optimum"),
+    (EnergyDiscrepancy(MoreUpThanDown(0.5), 4), "optimum"),
     (SwappedSign(KERNEL), "descent"),
 ]
 
@@ -201,7 +212,7 @@ def test_a_broken_promise_is_seen(objective, clause, key):
         mean = jnp.array([0.5, -1.0])
         energy, draws = Gaussian(mean), mean + 0.8 * jax.random.normal(draw_key, (8_000, 2))
     else:
-        discrete = isinstance(objective, AbstractSiteObjective)
+        discrete = isinstance(objective, AbstractSiteObjective | EnergyDiscrepancy)
         reference = references.asymmetric_ising() if discrete else references.correlated_gaussian()
         energy, draws = reference.energy, reference.draw(key=draw_key, num=16_000)
     exact = draws if clause in ("optimum", "descent") else None

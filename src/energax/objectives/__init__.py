@@ -16,6 +16,11 @@ from energax.objectives._contrastive import PersistentState as PersistentState
 from energax.objectives._contrastive import run_chains as run_chains
 from energax.objectives._denoising import DenoisingScoreMatching as DenoisingScoreMatching
 from energax.objectives._denoising import MultiScaleDenoising as MultiScaleDenoising
+from energax.objectives._discrepancy import AbstractPerturbation as AbstractPerturbation
+from energax.objectives._discrepancy import EnergyDiscrepancy as EnergyDiscrepancy
+from energax.objectives._discrepancy import GaussianPerturbation as GaussianPerturbation
+from energax.objectives._discrepancy import NeighbourPerturbation as NeighbourPerturbation
+from energax.objectives._discrepancy import SitePerturbation as SitePerturbation
 from energax.objectives._exact import ExactLikelihood as ExactLikelihood
 from energax.objectives._jarzynski import Jarzynski as Jarzynski
 from energax.objectives._jarzynski import JarzynskiState as JarzynskiState
@@ -41,6 +46,7 @@ from energax.objectives._watched import WatchedState as WatchedState
 
 __all__ = [
     "AbstractObjective",
+    "AbstractPerturbation",
     "AdversarialLikelihood",
     "AtTemperature",
     "Companion",
@@ -49,9 +55,11 @@ __all__ = [
     "ContrastiveDivergence",
     "DataNoise",
     "DenoisingScoreMatching",
+    "EnergyDiscrepancy",
     "ExactLikelihood",
     "FiniteDifferenceScoreMatching",
     "FlowContrastive",
+    "GaussianPerturbation",
     "InteractionScreening",
     "Jarzynski",
     "JarzynskiState",
@@ -59,6 +67,7 @@ __all__ = [
     "Metrics",
     "MinimumProbabilityFlow",
     "MultiScaleDenoising",
+    "NeighbourPerturbation",
     "NoiseContrastive",
     "PersistentCD",
     "PersistentState",
@@ -67,6 +76,7 @@ __all__ = [
     "RatioMatching",
     "Regularised",
     "ScoreMatching",
+    "SitePerturbation",
     "SlicedScoreMatching",
     "Walkers",
     "Watched",

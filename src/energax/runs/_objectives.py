@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from energax import kernels, objectives
+from energax._errors import ArgumentError
 from energax.runs._continuous_objectives import CONTINUOUS
 from energax.runs._entry import Entry
 
@@ -82,6 +84,20 @@ class ScreeningConfig:
     """Sites that each row looks at in each update; all by default."""
 
 
+@dataclasses.dataclass(frozen=True)
+class DiscrepancyConfig:
+    """Options of energy discrepancy."""
+
+    perturbation: str = "gaussian"
+    """gaussian for numbers; sites (each drawn anew with some probability) or neighbour (one changes) for 0/1 data."""
+    noise_scale: float = 0.5
+    """Standard deviation of the gaussian perturbation, in the model's units."""
+    rate: float = 0.1
+    """Probability with which sites are drawn anew."""
+    num_samples: int = 32
+    """Ways back for each row."""
+
+
 def _build_pcd(config: PersistentCDConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
     return objectives.PersistentCD(
         kernel,
@@ -121,6 +137,18 @@ def _build_dsm(config: DenoisingConfig, kernel: kernels.AbstractKernel) -> objec
 def _build_screening(config: ScreeningConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
     del kernel
     return objectives.InteractionScreening(log=config.log, num_sites=config.num_sites)
+
+
+def _build_discrepancy(config: DiscrepancyConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+    del kernel
+    known: dict[str, Callable[[], objectives.AbstractPerturbation]] = {
+        "gaussian": lambda: objectives.GaussianPerturbation(config.noise_scale),
+        "sites": lambda: objectives.SitePerturbation(config.rate),
+        "neighbour": objectives.NeighbourPerturbation,
+    }
+    if config.perturbation not in known:
+        raise ArgumentError(f"--perturbation is one of {', '.join(known)}, got {config.perturbation!r}.")
+    return objectives.EnergyDiscrepancy(known[config.perturbation](), config.num_samples)
 
 
 _OfSites = (
@@ -194,5 +222,12 @@ OBJECTIVES: dict[str, Entry[Any]] = {
             "no chains; squared errors of ratios between neighbours, needs many rows",
         ),
         *CONTINUOUS,
+        Entry(
+            "energy-discrepancy",
+            objectives.EnergyDiscrepancy,
+            DiscrepancyConfig,
+            _build_discrepancy,
+            "no chains, no scores; ranks data among what a perturbation and its way back make of them",
+        ),
     )
 }

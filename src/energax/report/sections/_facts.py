@@ -52,6 +52,8 @@ _OBJECTIVES = {
     "noise-contrastive estimation). It needs no chains.",
     "finite-difference-score-matching": "Training fits the slope of the energy to that of the data's own density, from "
     "values of the energy near real {rows} (finite-difference score matching). It needs no chains.",
+    "energy-discrepancy": "Training perturbs real {rows} and perturbs the result many times more, and makes the real "
+    "one likelier than all of these (energy discrepancy). It needs no chains.",
 }
 _BINARIZED = {"threshold": "threshold", "stochastic": "chance"}
 _KERNELS = {
