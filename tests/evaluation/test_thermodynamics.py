@@ -17,7 +17,7 @@ from energax.energies import RBM, XY, Ising, Potts, Tempered
 from energax.evaluation import log_z, thermodynamics
 from energax.evaluation._flat_ladders import FlatLadders
 from energax.evaluation._rounds import reach
-from energax.evaluation._tempered_ladders import ReplicaLadders
+from energax.evaluation._tempered_ladders import ReplicaLadders, binned
 from energax.exact import ising_torus, states
 from energax.exact import log_z as exact_log_z
 from energax.kernels import ULA, BlockGibbs
@@ -185,6 +185,17 @@ def test_flat_histograms_against_enumeration(method, key):
     # Wang–Landau tells the spread of one of its sixteen repeats.
     assert found.histogram.inflation == (4.0 if method == "wang-landau" else 1.0)
     assert found.log_z(0.0).value == pytest.approx(16 * math.log(2.0))
+
+
+def test_bins_stand_at_the_mean_of_their_draws():
+    """A frozen system has all its draws at the side of a bin, whose middle would move log Z by half of its width."""
+    energies = np.concatenate([np.full(900, -7.0095), np.linspace(-6.0, -5.0, 101)]).reshape(7, 11, 13)
+    found = binned(energies, 0.02)
+    assert found.shape == energies.shape
+    np.testing.assert_allclose(found[energies < -7.0], -7.0095, rtol=1e-14)
+    assert found.mean() == pytest.approx(energies.mean(), rel=1e-14)
+    assert np.abs(found - energies).max() <= 0.02
+    assert len(np.unique(found)) <= 53
 
 
 def test_a_flat_histogram_of_a_continuous_spectrum(key):

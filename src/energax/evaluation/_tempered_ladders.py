@@ -35,7 +35,7 @@ _PACKED_COST = 0.2
 _FEW_ENERGIES = 0.1
 """Share of different energies among the draws from which on they are counted in bins."""
 _BIN = 0.02
-"""Width of a bin in β E: it moves log Z by less than 0.02²/24, 2e-5."""
+"""Width of a bin in β E, which stands at the mean of its draws: that moves log Z by less than 0.02²/8, 5e-5."""
 _MOST_TESTED, _MOST_TESTED_DRAWS = 8, 1000
 
 
@@ -227,13 +227,24 @@ class ReplicaLadders(AbstractLadders):
         energies = np.concatenate(pieces, axis=1).astype(np.float64)
         some = energies.reshape(-1)[:: max(1, energies.size // 20_000)]
         if len(np.unique(some)) >= _FEW_ENERGIES * some.size:
-            bins = np.rint(energies / (_BIN / abs(self.betas[-1])))
-            energies = bins * (_BIN / abs(self.betas[-1]))
+            energies = binned(energies, _BIN / abs(self.betas[-1]))
         return ladder_histogram(energies, self.betas)
 
     def tested(self) -> Float[np.ndarray, "ladder draw level"]:
         kept = self._kept()
         return kept[:, :: max(1, kept.shape[1] // _MOST_TESTED_DRAWS)]
+
+
+def binned(energies: Float[np.ndarray, "..."], width: float) -> Float[np.ndarray, "..."]:
+    """Energies at the mean of those in their bin.
+
+    Its middle would not do: a frozen system has all its draws at the side of one bin, and log Z would be off by half of
+    its width.
+    """
+    _, which = np.unique(np.rint(energies / width), return_inverse=True)
+    which = which.reshape(-1)
+    means = np.bincount(which, energies.reshape(-1)) / np.bincount(which)
+    return means[which].reshape(energies.shape)
 
 
 class PackedLadders(AbstractLadders):
