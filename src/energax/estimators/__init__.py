@@ -17,6 +17,8 @@ from energax.estimators._flat_histogram import weighted_histogram as weighted_hi
 from energax.estimators._free_energy import fep as fep
 from energax.estimators._free_energy import jarzynski as jarzynski
 from energax.estimators._integration import thermodynamic_integration as thermodynamic_integration
+from energax.estimators._inverse_ising import InverseIsing as InverseIsing
+from energax.estimators._inverse_ising import inverse_ising as inverse_ising
 from energax.estimators._ladders import LadderHistogram as LadderHistogram
 from energax.estimators._ladders import histogram_of_counts as histogram_of_counts
 from energax.estimators._ladders import ladder_histogram as ladder_histogram
@@ -51,6 +53,7 @@ __all__ = [
     "Estimate",
     "Interval",
     "IntervalKind",
+    "InverseIsing",
     "LadderHistogram",
     "Mbar",
     "MmdKernel",
@@ -69,6 +72,7 @@ __all__ = [
     "fep",
     "group_log_z",
     "histogram_of_counts",
+    "inverse_ising",
     "jarzynski",
     "ladder_histogram",
     "log_mean_exp",
