@@ -10,8 +10,7 @@ from jaxtyping import Array
 from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, at_level, marginal, value_and_score
-from energax.objectives._base import AbstractObjective, Metrics, frozen, require_score
-from energax.random import normal
+from energax.objectives._base import AbstractObjective, Metrics, frozen, normal_apart, require_score
 
 
 class DenoisingScoreMatching(AbstractObjective):
@@ -57,7 +56,7 @@ class DenoisingScoreMatching(AbstractObjective):
         observed = marginal(energy)
         sigma = self.noise_scale
 
-        noise = _noise(batch, self.num_pairs, key=key)
+        noise = normal_apart((self.num_pairs, *batch.shape), batch.dtype, key=key)
         pairs = jnp.concatenate([noise, -noise])
         losses = jax.vmap(lambda xi: jax.vmap(lambda x, xi: _residual(observed, x, sigma, xi))(batch, xi))(pairs)
         return jnp.mean(losses), (state, self._metrics(frozen(observed), batch, noise[0]))
@@ -112,7 +111,7 @@ class MultiScaleDenoising(AbstractObjective):
         self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
     ) -> tuple[Scalar, tuple[None, Metrics]]:
         noise_key, first_key = jax.random.split(key)
-        noise = _noise(batch, self.num_pairs, key=noise_key)
+        noise = normal_apart((self.num_pairs, *batch.shape), batch.dtype, key=noise_key)
         count = len(self.noise_scales)
         # The rows of a batch are in random order: taking levels in turn spreads them evenly.
         turn = (jnp.arange(batch.shape[0]) + jax.random.randint(first_key, (), 0, count)) % count
@@ -125,12 +124,6 @@ class MultiScaleDenoising(AbstractObjective):
         losses = jax.vmap(row, in_axes=(0, 1, 0))(batch, noise, sigmas)
         at_data = jnp.mean(jax.vmap(marginal(frozen(energy)))(batch))
         return jnp.mean(losses), (state, {"energy_data": at_data})
-
-
-def _noise(batch: Array, num_pairs: int, *, key: PRNGKey) -> Array:
-    # Drawn at once, and kept apart from the network: fused into it the generator would be computed, and compiled,
-    # once for each of its many uses.
-    return jax.lax.optimization_barrier(normal((num_pairs, *batch.shape), batch.dtype, key=key))
 
 
 def _residual(observed: AbstractEnergy, x: Array, sigma: float | Array, noise: Array) -> Scalar:

@@ -13,9 +13,15 @@ from energax._errors import ArgumentError, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities import AbstractDensity
 from energax.energies import AbstractEnergy, marginal, observed_space
-from energax.objectives._base import AbstractObjective, Metrics, as_number, require_confined, require_score
+from energax.objectives._base import (
+    AbstractObjective,
+    Metrics,
+    as_number,
+    normal_apart,
+    require_confined,
+    require_score,
+)
 from energax.objectives._companions import companion
-from energax.random import normal
 from energax.spaces import Euclidean
 
 
@@ -112,7 +118,7 @@ class ConditionalNoiseContrastive(AbstractObjective):
         self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
     ) -> tuple[Scalar, tuple[None, Metrics]]:
         observed = marginal(energy)
-        noise = jax.lax.optimization_barrier(normal((self.num_noise, *batch.shape), batch.dtype, key=key))
+        noise = normal_apart((self.num_noise, *batch.shape), batch.dtype, key=key)
         moved = jax.vmap(jax.vmap(observed.space.fold))(batch + self.noise_scale * noise)
         at_data, at_noise = jax.vmap(observed)(batch), jax.vmap(jax.vmap(observed))(moved)
         rises = at_noise - at_data

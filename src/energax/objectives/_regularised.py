@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, Tempered, marginal, observed_space, score
-from energax.objectives._base import AbstractObjective, Metrics, as_number, require_score
+from energax.objectives._base import AbstractObjective, Metrics, as_number, normal_apart, require_score
 from energax.objectives._contrastive import PersistentState
 from energax.objectives._jarzynski import JarzynskiState
 from energax.objectives._watched import WatchedState
@@ -131,7 +131,7 @@ class DataNoise(AbstractObjective):
         return self.objective.loss(energy, self._noisy(energy, batch, key=noise_key), state, key=key)
 
     def _noisy(self, energy: AbstractEnergy, batch: Array, *, key: PRNGKey) -> Array:
-        noise = jax.lax.optimization_barrier(normal(batch.shape, batch.dtype, key=key))
+        noise = normal_apart(batch.shape, batch.dtype, key=key)
         return jax.vmap(observed_space(energy).fold)(batch + self.scale * noise)
 
 

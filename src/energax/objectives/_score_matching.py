@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from energax._errors import ArgumentError, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, marginal, observed_space, score
-from energax.objectives._base import AbstractObjective, Metrics, require_score
+from energax.objectives._base import AbstractObjective, Metrics, apart, require_score
 from energax.spaces import Box
 
 
@@ -157,7 +157,7 @@ class FiniteDifferenceScoreMatching(AbstractObjective):
 def _signs(batch: Array, num: int, *, key: PRNGKey) -> Float[Array, "row num ..."]:
     """Random signs for each row, kept apart from the network so that they are drawn once."""
     shape = (batch.shape[0], num, *batch.shape[1:])
-    return jax.lax.optimization_barrier(jax.random.rademacher(key, shape, batch.dtype))
+    return jax.lax.optimization_barrier(jax.random.rademacher(apart(key), shape, batch.dtype))
 
 
 def _require_parts(name: str, energy: AbstractEnergy) -> None:
