@@ -10,6 +10,7 @@ from pathlib import Path
 
 ENVS = Path(__file__).parent.parent / ".envs"
 REQUIREMENTS = {
+    "pymbar": ["pymbar==4.0.3"],
     "rbms": ["torch==2.13.0", "rbms==0.5.0"],
     "thrml": ["thrml==0.1.4"],
     "hamon": ["hamon==0.12.0"],
