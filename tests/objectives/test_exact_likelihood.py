@@ -16,10 +16,14 @@ def loss(energy, batch, **options):
     return ExactLikelihood(**options).loss(energy, batch, None, key=jax.random.key(0))
 
 
-@pytest.mark.parametrize(
-    "make", [lambda key: RBM(5, 4, scale=1.0, key=key), lambda key: Ising(3, coupling=0.4, field=0.2)]
-)
-def test_discrete_loss_and_gradient(make, key):
+MODELS = {
+    "rbm": lambda key: RBM(5, 4, scale=1.0, key=key),
+    "ising": lambda _: Ising(3, coupling=0.4, field=0.2),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_discrete_loss_and_gradient(name, key):
     """−mean log p by enumeration, and E_data ∂F − E ∂F with the exact law, in float64."""
     with jax.enable_x64(True):
         model = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), MODELS[name](key))
