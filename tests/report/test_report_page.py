@@ -121,6 +121,20 @@ def test_a_run_that_failed_says_so_first(pages):
     assert "has not been evaluated yet" in page.text
 
 
+def test_walkers_tell_of_wrong_masses_until_they_are_lost(tmp_path):
+    """Lines in which their log Z has an error near 1 are not believed, and the page says from when on."""
+    summary = report_examples.planar()
+    told = {"walker_ess": 200.0, "log_z": 3.0, "mass_gap": 0.4, "model_mass_0": 0.1, "data_mass_0": 0.5}
+    rows = [{**row, **told, "log_z_stderr": 0.1, "mass_gap": 0.3 + 1e-6 * k} for k, row in enumerate(summary.history)]
+    page = parsed(dataclasses.replace(summary, history=rows), tmp_path)
+    assert "At the end 30% of the model's mass lay in other regions" in page.text
+    assert "Mass of region 0" in page.text
+    lost = [*rows[:-2], *({**row, "log_z_stderr": 0.99} for row in rows[-2:])]
+    page = parsed(dataclasses.replace(summary, history=lost), tmp_path)
+    assert "At the end 30% of the model's mass" not in page.text
+    assert "on the weighted walkers could not follow the model" in page.text
+
+
 def test_worse_than_the_baseline_is_said(tmp_path):
     summary = report_examples.digits()
     evaluation = dict(summary.evaluation or {})

@@ -7,7 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from energax._errors import ArgumentError, KernelMismatch
 from energax._typing import Configuration, PRNGKey, Scalar
@@ -21,10 +21,19 @@ from energax.spaces import check_structure
 
 
 class WatchedState(eqx.Module):
-    """The state of the objective that is watched, and the walkers."""
+    """The state of the objective that is watched, and the walkers.
+
+    Attributes:
+        inner: State of the objective.
+        walkers: The walkers, at the model of their last move.
+        told: What they told then.
+        count: Updates so far.
+    """
 
     inner: Any
     walkers: Walkers
+    told: Metrics
+    count: Int[Array, ""]
 
 
 class Watched(AbstractObjective):
@@ -44,13 +53,16 @@ class Watched(AbstractObjective):
     Exactness: E e^A = Z after any number of updates, because the model does not look at these walkers. The error bar
     comes from one run: it is the estimate of Lee and Whiteley, and near 1 it means that nothing is known any more.
 
-    Cost: `num_steps` transitions and two energies for each walker, an energy for each held-out row.
+    Cost: `num_steps` transitions and two energies for each walker, an energy for each held-out row; at every
+    `every`-th update only.
 
     Args:
         objective: What is watched; loss and gradient are its own.
         kernel: An exact kernel, or `ULA`, that moves the walkers.
         num_walkers: Number of walkers.
-        num_steps: Transitions at each update.
+        num_steps: Transitions at each move.
+        every: Updates from move to move. The walkers then follow a larger change at once, which is as exact and costs
+            less, and leaves less of their weight.
         start: Law that walkers start from; None takes `densities.starting_law`.
         rows: Held-out data, (row, *event), some hundred of them.
         landmarks: A configuration in each mode of the data, (mode, *event), from a clustering, say.
@@ -63,14 +75,18 @@ class Watched(AbstractObjective):
     kernel: AbstractKernel
     num_walkers: int = eqx.field(static=True, default=256)
     num_steps: int = eqx.field(static=True, default=1)
+    every: int = eqx.field(static=True, kw_only=True, default=1)
     start: AbstractDensity | None = eqx.field(kw_only=True, default=None)
     rows: Configuration = eqx.field(kw_only=True, default=None)
     landmarks: Configuration = eqx.field(kw_only=True, default=None)
 
     def __check_init__(self) -> None:
         check_steps(self.num_steps)
-        if self.num_walkers < 2:
-            raise ArgumentError(f"Watched needs at least two walkers, got {self.num_walkers}.")
+        if self.num_walkers < 2 or self.every < 1:
+            raise ArgumentError(
+                "Watched needs at least two walkers and moves them at every first, second ... update, got "
+                f"num_walkers={self.num_walkers}, every={self.every}."
+            )
         if not (self.kernel.exact or isinstance(self.kernel, ULA)):
             raise KernelMismatch(
                 f"Watched knows the work of exact kernels and of ULA; that of {type(self.kernel).__name__} is unknown."
@@ -90,20 +106,29 @@ class Watched(AbstractObjective):
         law = starting_law(energy) if self.start is None else self.start
         scored = splits(self.kernel, self.num_steps)
         walkers = start_walkers(energy, law, self.num_walkers, scored=scored, key=walker_key)
-        return WatchedState(self.objective.init(energy, batch, key=inner_key), walkers)
+        told = self._judged(frozen(energy), batch, walkers)
+        return WatchedState(self.objective.init(energy, batch, key=inner_key), walkers, told, jnp.zeros((), jnp.int32))
 
     def loss(
         self, energy: AbstractEnergy, batch: Configuration, state: WatchedState, *, key: PRNGKey
     ) -> tuple[Scalar, tuple[WatchedState, Metrics]]:
         inner_key, walker_key = jax.random.split(key)
         loss, (inner, metrics) = self.objective.loss(energy, batch, state.inner, key=inner_key)
-        walkers, _, _ = follow(energy, self.kernel, state.walkers, self.num_steps, key=walker_key)
-        metrics = {**metrics, **walker_metrics(walkers), **self._judged(frozen(energy), batch, walkers)}
-        return loss, (WatchedState(inner, walkers), metrics)
+        now = frozen(energy)
+
+        def moved() -> tuple[Walkers, Metrics]:
+            walkers, _, _ = follow(now, self.kernel, state.walkers, self.num_steps, key=walker_key)
+            return walkers, self._judged(now, batch, walkers)
+
+        if self.every == 1:
+            walkers, told = moved()
+        else:
+            walkers, told = jax.lax.cond(state.count % self.every == 0, moved, lambda: (state.walkers, state.told))
+        return loss, (WatchedState(inner, walkers, told, state.count + 1), {**metrics, **told})
 
     def _judged(self, energy: AbstractEnergy, batch: Configuration, walkers: Walkers) -> Metrics:
         observed = marginal(energy)
-        found = {"log_likelihood": -jnp.mean(jax.vmap(observed)(batch)) - walkers.log_z}
+        found = {**walker_metrics(walkers), "log_likelihood": -jnp.mean(jax.vmap(observed)(batch)) - walkers.log_z}
         if self.rows is not None:
             found["validation_log_likelihood"] = -jnp.mean(jax.vmap(observed)(self.rows)) - walkers.log_z
         if self.landmarks is None:

@@ -51,6 +51,8 @@ class TrainingConfig:
     """Weight of the squared largest singular value of each weight matrix in the loss."""
     data_noise: float = 0.0
     """Standard deviation of noise that is added to the data at each update."""
+    watch: int = 0
+    """Weighted walkers that follow the model while it trains, and tell log Z, likelihood and masses: 256, say."""
 
 
 @dataclasses.dataclass(frozen=True)

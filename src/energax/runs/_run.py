@@ -24,6 +24,7 @@ from energax.runs._configs import RunConfig, TrainingConfig, check_seed, read_co
 from energax.runs._directory import fresh_directory
 from energax.runs._plan import open_data
 from energax.runs._registry import build_energy, build_kernel, build_regularised, num_parameters
+from energax.runs._watch import NUM_CLUSTERED, NUM_HELD_OUT, watched
 from energax.sampling import Samples, StepSizeAdaptation, anneal, sample
 from energax.training import FitResult, Learner, checkpoints, fit, load_energy
 
@@ -97,9 +98,17 @@ class Run:
     @functools.cached_property
     def learner(self) -> Learner:
         """The model, its objective and its optimiser."""
+        objective = watched(
+            build_regularised(self.config, self.kernel),
+            self.untrained,
+            self.sampling_kernel,
+            self.config.training.watch,
+            rows=self.training_rows(NUM_CLUSTERED),
+            held_out=_rows(self.data.valid, NUM_HELD_OUT),
+        )
         return Learner(
             self.untrained,
-            build_regularised(self.config, self.kernel),
+            objective,
             optimizer=optimizer(self.config.training),
             ema_decay=self.config.training.ema_decay or None,
         )
