@@ -13,7 +13,7 @@ from energax.energies import AbstractEnergy
 from energax.kernels import ULA, AbstractKernel, target
 from energax.objectives._base import AbstractObjective, Metrics, as_positions
 from energax.objectives._contrastive import check_steps, contrast, watch
-from energax.objectives._walkers import Walkers, follow, splits, start_walkers, walker_metrics
+from energax.objectives._walkers import Following, Walkers, walker_metrics
 from energax.sampling import RESAMPLERS
 
 
@@ -32,11 +32,11 @@ class JarzynskiState(eqx.Module):
 class Jarzynski(AbstractObjective):
     """Maximum likelihood with walkers that carry the work which every update does on them.
 
-    When the parameters go from θ_k to θ_{k+1}, a walker at X gains the log weight E_k(X) − E_{k+1}(X), and then moves
-    under E_{k+1}; with weights w ∝ e^A the walkers have the law of the present model after every update, however
-    slowly they mix, and Z_k = E e^A. The loss is mean F(data) − Σ w F(walkers): its gradient is that of the likelihood.
-    Walkers begin in a law that is known, with the weights that this costs, so that log Z is absolute. When the
-    effective number of walkers falls too low, they are resampled in proportion to their weights.
+    When the parameters go from θ_k to θ_{k+1}, walkers move under E_k once more, and where they are then, at X, each
+    gains the log weight E_k(X) − E_{k+1}(X); with weights w ∝ e^A they have the law of the present model after every
+    update, however slowly they mix, and Z_k = E e^A. The loss is mean F(data) − Σ w F(walkers): its gradient is that of
+    the likelihood. Walkers begin in a law that is known, with the weights that this costs, so that log Z is absolute.
+    When the effective number of walkers falls too low, they are resampled in proportion to their weights.
 
     Three exact schemes, chosen by the kernel. An exact kernel moves them without any further weight (any kernel, hidden
     units too: sequential Monte Carlo in the loop). `ULA` with several steps, or with a part of the walkers, adds the
@@ -44,13 +44,14 @@ class Jarzynski(AbstractObjective):
     the paper, at one score a walker.
 
     Exactness: E e^A = Z and E e^A φ / E e^A = ⟨φ⟩ for any step size and any sequence of models that does not look at
-    these walkers. Training does look at them, which biases the gradient by O(1/N), and lets log Z fall behind: an
-    update of size γ raises the energy where the walkers stand, by γ tr Cov(∂E)/N on the average (0.29 nat after 8,000
-    updates of a mixture in 50 dimensions with N = 4,000, as predicted). `Watched` has walkers of its own for an honest
-    log Z. What else can fail is the variance: watch `walker_ess`, and `families`, the number of starts from which all
-    walkers descend.
+    these walkers. Training does look at them: an update raises the energy where they stand, and if they still stand
+    there when it is weighed, log Z falls behind by γ tr Cov(∂E)/N at every update of size γ, and the masses with it.
+    That is why they move in between; what is left is the share of Cov(∂E) that survives `num_steps` transitions, over
+    N. `Watched` has walkers that the model never sees. What else can fail is the variance: watch `walker_ess`, and
+    `families`, the number of starts from which all walkers descend.
 
-    Cost: `num_steps` transitions of `num_moved` walkers, an energy for each walker, and the gradient of two batches.
+    Cost: `num_steps` transitions of `num_moved` walkers, two energies for each walker, the gradient of two batches, and
+    the memory of a second model.
 
     Args:
         kernel: An exact kernel, or `ULA`.
@@ -59,8 +60,8 @@ class Jarzynski(AbstractObjective):
         start: Law that walkers start from, whose draws and density are known; None takes `densities.starting_law`.
         resample: ``"systematic"``, ``"stratified"``, ``"residual"`` or ``"multinomial"``.
         resample_below: Walkers are resampled when their relative effective number falls below this; 0 never does.
-        num_moved: Walkers moved at each update and used in its gradient, drawn at random; the others only gain their
-            weights. All of them by default.
+        num_moved: Walkers used in the gradient of an update, drawn at random, and moved before the next; the others
+            only gain their weights. All of them by default.
         least_ess: If given, updates are made smaller so that one of them alone leaves about this relative
             effective number: ESS/N ≈ exp(−γ²‖g‖²) for an update of size γ, which tells how far it may go.
 
@@ -103,29 +104,25 @@ class Jarzynski(AbstractObjective):
         if self.start is None:
             starting_law(energy)
 
+    @property
+    def _following(self) -> Following:
+        return Following(self.kernel, self.num_steps, self.resample, self.resample_below, self.num_moved)
+
     def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> JarzynskiState:
         del batch
         law = starting_law(energy) if self.start is None else self.start
-        scored = splits(self.kernel, self.num_steps, self.num_moved)
-        return JarzynskiState(start_walkers(energy, law, self.num_walkers, scored=scored, key=key), jnp.ones(()))
+        return JarzynskiState(self._following.start(energy, law, self.num_walkers, key=key), jnp.ones(()))
 
     def loss(
         self, energy: AbstractEnergy, batch: Configuration, state: JarzynskiState, *, key: PRNGKey
     ) -> tuple[Scalar, tuple[JarzynskiState, Metrics]]:
-        walkers, chosen, info = follow(
-            energy,
-            self.kernel,
-            state.walkers,
-            self.num_steps,
-            resample=self.resample,
-            below=self.resample_below,
-            num_moved=self.num_moved,
-            key=key,
-        )
-        before, after = (jax.tree.map(lambda leaf: leaf[chosen], w.x) for w in (state.walkers, walkers))
-        loss, metrics = contrast(energy, batch, after, log_weights=walkers.log_weights[chosen])
-        metrics = {**metrics, **info, **watch(energy, as_positions(energy, batch), before, after)}
-        metrics = {**metrics, **walker_metrics(walkers)}
+        walkers, info = self._following.follow(energy, state.walkers, key=key)
+        shown, log_weights = walkers.x, walkers.log_weights
+        if walkers.used is not None:
+            shown, log_weights = jax.tree.map(lambda leaf: leaf[walkers.used], (shown, log_weights))
+        loss, metrics = contrast(energy, batch, shown, log_weights=log_weights)
+        health = watch(energy, as_positions(energy, batch), state.walkers.x, walkers.x)
+        metrics = {**metrics, **info, **health, **walker_metrics(walkers)}
         pace = self._pace(state.pace, info["update_ess"])
         if self.least_ess is not None:
             metrics["pace"] = pace

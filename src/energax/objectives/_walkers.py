@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -17,27 +18,25 @@ from energax.objectives._base import Metrics, frozen
 from energax.objectives._contrastive import run_chains
 from energax.sampling import RESAMPLERS, add_compensated, relative_ess
 
-Gains = Float[Array, " walker"]
-
 
 class Walkers(eqx.Module):
-    """Positions with the weights that make them a sample of the present model.
+    """Positions with the weights that make them a sample of the model that they were last moved to.
 
     Attributes:
         x: Observed configurations, (walker, *event).
         high: Log weights A, (walker,), with E exp(A) = Z.
         low: Their rounding errors, (walker,).
-        value: Energies at `x` under the model of the last update, (walker,).
-        score: Scores −∇E there, which the split step of `ULA` goes on from; None elsewhere.
         family: Which start a walker descends from, (walker,).
+        used: Walkers whose positions the model has been shown, which move before it changes; all of them if None.
+        before: That model: its parameters; or, for the split step of `ULA`, energies and scores of the walkers under it.
     """
 
     x: Configuration
     high: Float[Array, " walker"]
     low: Float[Array, " walker"]
-    value: Float[Array, " walker"]
-    score: Configuration
     family: Int[Array, " walker"]
+    used: Int[Array, " used"] | None
+    before: Any
 
     @property
     def log_weights(self) -> Float[Array, " walker"]:
@@ -50,112 +49,103 @@ class Walkers(eqx.Module):
         return jax.nn.logsumexp(self.log_weights) - jnp.log(self.high.size)
 
 
-def start_walkers(energy: AbstractEnergy, law: AbstractDensity, num: int, *, scored: bool, key: PRNGKey) -> Walkers:
-    """Draws of a known law, with the weights exp(−E)/law that make them a sample of the model."""
-    x = jax.vmap(lambda k: law.draw(key=k))(jax.random.split(key, num))
-    value, score = _evaluated(energy, x, scored=scored)
-    high = (-value - jax.vmap(law.log_prob)(x)).astype(value.dtype)
-    return Walkers(x, high, jnp.zeros_like(high), value, score, jnp.arange(num, dtype=jnp.int32))
+@dataclasses.dataclass(frozen=True)
+class Following:
+    """How walkers follow a model; see `Jarzynski`."""
 
+    kernel: AbstractKernel
+    num_steps: int = 1
+    resample: str = "systematic"
+    resample_below: float = 0.5
+    num_moved: int | None = None
 
-def splits(kernel: AbstractKernel, num_steps: int, num_moved: int | None = None) -> bool:
-    """Whether a step is split between the old model and the new one, which spares `ULA` a score."""
-    return isinstance(kernel, ULA) and num_steps == 1 and num_moved is None
+    @property
+    def splits(self) -> bool:
+        """Whether a step of `ULA` is split between the old model and the new one, which spares a score."""
+        return isinstance(self.kernel, ULA) and self.num_steps == 1 and self.num_moved is None
 
+    def start(self, energy: AbstractEnergy, law: AbstractDensity, num: int, *, key: PRNGKey) -> Walkers:
+        """Draws of a known law, with the weights exp(−E)/law that make them a sample of the model."""
+        draw_key, pick_key = jax.random.split(key)
+        x = jax.vmap(lambda k: law.draw(key=k))(jax.random.split(draw_key, num))
+        high = -_values(energy, x) - jax.vmap(law.log_prob)(x)
+        family = jnp.arange(num, dtype=jnp.int32)
+        return Walkers(x, high, jnp.zeros_like(high), family, self._picked(num, key=pick_key), self._kept(energy, x))
 
-def follow(
-    energy: AbstractEnergy,
-    kernel: AbstractKernel,
-    walkers: Walkers,
-    num_steps: int,
-    *,
-    resample: str = "systematic",
-    below: float = 0.5,
-    num_moved: int | None = None,
-    key: PRNGKey,
-) -> tuple[Walkers, Int[Array, " moved"], Metrics]:
-    """The walkers of the present model from those of the last one.
+    def follow(self, energy: AbstractEnergy, walkers: Walkers, *, key: PRNGKey) -> tuple[Walkers, Metrics]:
+        """The walkers of the present model from those of the last one.
 
-    Returns:
-        The walkers, the indices of those that moved, and metrics: acceptance, `resampled`, and `update_ess`, the
-        relative effective number that this update alone would leave, (Σ w e^g)²/Σ w e^2g with the gains g.
-    """
-    pick_key, resample_key, move_key = jax.random.split(key, 3)
-    everyone, old_weights = jnp.arange(walkers.high.size), walkers.log_weights
-    if splits(kernel, num_steps, num_moved):
-        assert isinstance(kernel, ULA)
-        walkers, gains = _split_step(energy, kernel, walkers, key=move_key)
-        walkers, is_resampled = _resampled(walkers, resample, below, key=resample_key)
-        chosen, info = everyone, _ula_metrics(kernel)
-    else:
-        walkers, gains = _jump(energy, walkers)
-        walkers, is_resampled = _resampled(walkers, resample, below, key=resample_key)
-        if num_moved is None or num_moved == everyone.size:
-            chosen = everyone
+        Returns:
+            The walkers, and metrics: acceptance, `resampled`, and `update_ess`, the relative effective number that this
+            update alone would leave, (Σ w e^g)²/Σ w e^2g with the gains g.
+        """
+        pick_key, resample_key, move_key = jax.random.split(key, 3)
+        if self.splits:
+            x, gains, info = self._split_step(energy, walkers, key=move_key)
+            walkers = _weighed(walkers, x, gains)
         else:
-            chosen = jax.random.choice(pick_key, everyone, (num_moved,), replace=False)
-        walkers, info = _moved(energy, kernel, walkers, chosen, num_steps, key=move_key)
-    log_w = jax.nn.log_softmax(old_weights)
-    update_ess = jnp.exp(2 * jax.nn.logsumexp(log_w + gains) - jax.nn.logsumexp(log_w + 2 * gains))
-    return walkers, chosen, {**info, "resampled": is_resampled.astype(gains.dtype), "update_ess": update_ess}
+            old = eqx.combine(walkers.before, frozen(energy))
+            walkers, info = self._moved(old, walkers, key=move_key)
+            gains = _values(old, walkers.x) - _values(energy, walkers.x)
+            walkers = _weighed(walkers, walkers.x, gains)
+        log_w = jax.nn.log_softmax(walkers.log_weights - gains)
+        update_ess = jnp.exp(2 * jax.nn.logsumexp(log_w + gains) - jax.nn.logsumexp(log_w + 2 * gains))
+        x, high, low, family, is_resampled = self._resampled(walkers, key=resample_key)
+        walkers = Walkers(x, high, low, family, self._picked(high.size, key=pick_key), self._kept(energy, x))
+        return walkers, {**info, "resampled": is_resampled.astype(high.dtype), "update_ess": update_ess}
 
+    def _picked(self, num: int, *, key: PRNGKey) -> Int[Array, " used"] | None:
+        if self.num_moved is None or self.num_moved == num:
+            return None
+        return jax.random.choice(key, num, (self.num_moved,), replace=False)
 
-def _jump(energy: AbstractEnergy, walkers: Walkers) -> tuple[Walkers, Gains]:
-    """The model changes where the walkers stand: A gains E_old(x) − E_new(x)."""
-    value, _ = _evaluated(energy, walkers.x, scored=False)
-    return _weighed(walkers, walkers.x, value, None, walkers.value - value)
+    def _kept(self, energy: AbstractEnergy, x: Configuration) -> Any:
+        """What is needed of a model when it has changed."""
+        if not self.splits:
+            # Of a definite type each, so that a stored state goes on with what was compiled.
+            params = eqx.filter(frozen(energy), eqx.is_inexact_array)
+            return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), params)
+        observed = marginal(frozen(energy))
+        return jax.vmap(lambda x: value_and_score(observed, x))(x)
 
+    def _split_step(
+        self, energy: AbstractEnergy, walkers: Walkers, *, key: PRNGKey
+    ) -> tuple[Configuration, Float[Array, " walker"], Metrics]:
+        """A step of `ULA` under the old model, judged at its end by the new one."""
+        kernel, now = self.kernel, target(frozen(energy), self.kernel)
+        assert isinstance(kernel, ULA)
+        value, score = walkers.before
 
-def _split_step(energy: AbstractEnergy, kernel: ULA, walkers: Walkers, *, key: PRNGKey) -> tuple[Walkers, Gains]:
-    """A step of `ULA` under the old model, judged at its end by the new one."""
-    now = target(frozen(energy), kernel)
+        def one(x: Configuration, value: Scalar, score: Configuration, key: PRNGKey) -> tuple[Configuration, Scalar]:
+            state, work = kernel.driven_step(now, LangevinState(x, value, score), key=key)
+            return state.x, -work
 
-    def one(x: Configuration, value: Scalar, score: Configuration, key: PRNGKey) -> tuple[LangevinState, Scalar]:
-        return kernel.driven_step(now, LangevinState(x, value, score), key=key)
+        x, gains = jax.vmap(one)(walkers.x, value, score, jax.random.split(key, walkers.high.size))
+        return x, gains, _ula_metrics(kernel)
 
-    keys = jax.random.split(key, walkers.high.size)
-    state, work = jax.vmap(one)(walkers.x, walkers.value, walkers.score, keys)
-    return _weighed(walkers, state.x, state.value, state.score, -work)
-
-
-def _resampled(walkers: Walkers, method: str, below: float, *, key: PRNGKey) -> tuple[Walkers, BoolScalar]:
-    """Walkers in proportion to their weights, if their relative effective number is below `below`."""
-    wanted = relative_ess(walkers.log_weights) < below
-    ancestors = RESAMPLERS[method](walkers.log_weights, key=key)
-    ancestors = jnp.where(wanted, ancestors, jnp.arange(walkers.high.size))
-    high = jnp.where(wanted, walkers.log_z, walkers.high)
-    low = jnp.where(wanted, 0.0, walkers.low)
-    rest = (walkers.x, walkers.value, walkers.score, walkers.family)
-    x, value, score, family = jax.tree.map(lambda leaf: leaf[ancestors], rest)
-    return Walkers(x, high, low, value, score, family), wanted
-
-
-def _moved(
-    energy: AbstractEnergy,
-    kernel: AbstractKernel,
-    walkers: Walkers,
-    chosen: Int[Array, " moved"],
-    num_steps: int,
-    *,
-    key: PRNGKey,
-) -> tuple[Walkers, Metrics]:
-    """The chosen walkers make transitions under the present model; `ULA` pays for its discretisation."""
-    picked = jax.tree.map(lambda leaf: leaf[chosen], walkers.x)
-    keys = jax.random.split(key, chosen.size)
-    if isinstance(kernel, ULA):
-        ends, gain = _shadowed(energy, kernel, picked, keys, num_steps)
-        gains, info = jnp.zeros_like(walkers.high).at[chosen].set(gain.astype(walkers.high.dtype)), _ula_metrics(kernel)
-    else:
-        ends, info = run_chains(energy, kernel, picked, keys, num_steps)
+    def _moved(self, energy: AbstractEnergy, walkers: Walkers, *, key: PRNGKey) -> tuple[Walkers, Metrics]:
+        """Transitions of those walkers that the model has been shown; `ULA` pays for its discretisation."""
+        used = jnp.arange(walkers.high.size) if walkers.used is None else walkers.used
+        picked = jax.tree.map(lambda leaf: leaf[used], walkers.x)
+        keys = jax.random.split(key, used.size)
         gains = jnp.zeros_like(walkers.high)
-    at_ends, _ = _evaluated(energy, ends, scored=False)
-    x = jax.tree.map(lambda leaf, new: leaf.at[chosen].set(new), walkers.x, ends)
-    return _weighed(walkers, x, walkers.value.at[chosen].set(at_ends), None, gains)[0], info
+        if isinstance(self.kernel, ULA):
+            ends, shadow = _shadowed(energy, self.kernel, picked, keys, self.num_steps)
+            gains, info = gains.at[used].set(shadow.astype(gains.dtype)), _ula_metrics(self.kernel)
+        else:
+            ends, info = run_chains(energy, self.kernel, picked, keys, self.num_steps)
+        x = jax.tree.map(lambda leaf, new: leaf.at[used].set(new), walkers.x, ends)
+        return _weighed(walkers, x, gains), info
 
-
-def _ula_metrics(kernel: ULA) -> Metrics:
-    """What `run_chains` tells of other kernels; a step that leads nowhere shows in the weights."""
-    return {"accept_prob": jnp.ones(()), "step_size": kernel.step_size}
+    def _resampled(self, walkers: Walkers, *, key: PRNGKey) -> tuple[Any, Array, Array, Array, BoolScalar]:
+        """Positions, weights and families of walkers in proportion to their weights, if few of them carry any."""
+        wanted = relative_ess(walkers.log_weights) < self.resample_below
+        ancestors = RESAMPLERS[self.resample](walkers.log_weights, key=key)
+        ancestors = jnp.where(wanted, ancestors, jnp.arange(walkers.high.size))
+        high = jnp.where(wanted, walkers.log_z, walkers.high)
+        low = jnp.where(wanted, 0.0, walkers.low)
+        x, family = jax.tree.map(lambda leaf: leaf[ancestors], (walkers.x, walkers.family))
+        return x, high, low, family, wanted
 
 
 def walker_metrics(walkers: Walkers) -> Metrics:
@@ -175,18 +165,20 @@ def walker_metrics(walkers: Walkers) -> Metrics:
     }
 
 
-def _evaluated(energy: AbstractEnergy, x: Configuration, *, scored: bool) -> tuple[Array, Any]:
-    observed = marginal(frozen(energy))
-    return jax.vmap(lambda x: value_and_score(observed, x) if scored else (observed(x), None))(x)
+def _values(energy: AbstractEnergy, x: Configuration) -> Float[Array, " walker"]:
+    return jax.vmap(marginal(frozen(energy)))(x)
 
 
-def _weighed(
-    walkers: Walkers, x: Configuration, value: Array, score: Configuration, gain: Array
-) -> tuple[Walkers, Gains]:
+def _weighed(walkers: Walkers, x: Configuration, gain: Array) -> Walkers:
     # A weight of zero stays zero; its walker may be where both energies are infinite.
     gain = jnp.where(walkers.high == -jnp.inf, 0.0, gain).astype(walkers.high.dtype)
     high, low = add_compensated(walkers.high, walkers.low, gain)
-    return Walkers(x, high, low, value.astype(walkers.value.dtype), score, walkers.family), gain
+    return Walkers(x, high, low, walkers.family, walkers.used, walkers.before)
+
+
+def _ula_metrics(kernel: ULA) -> Metrics:
+    """What `run_chains` tells of other kernels; a step that leads nowhere shows in the weights."""
+    return {"accept_prob": jnp.ones(()), "step_size": kernel.step_size}
 
 
 def _shadowed(

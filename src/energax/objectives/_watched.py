@@ -16,7 +16,7 @@ from energax.energies import AbstractEnergy, marginal, observed_space
 from energax.kernels import ULA, AbstractKernel, target
 from energax.objectives._base import AbstractObjective, Metrics, frozen
 from energax.objectives._contrastive import check_steps, flat
-from energax.objectives._walkers import Walkers, follow, splits, start_walkers, walker_metrics
+from energax.objectives._walkers import Following, Walkers, walker_metrics
 from energax.spaces import check_structure
 
 
@@ -104,8 +104,7 @@ class Watched(AbstractObjective):
     def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> WatchedState:
         inner_key, walker_key = jax.random.split(key)
         law = starting_law(energy) if self.start is None else self.start
-        scored = splits(self.kernel, self.num_steps)
-        walkers = start_walkers(energy, law, self.num_walkers, scored=scored, key=walker_key)
+        walkers = Following(self.kernel, self.num_steps).start(energy, law, self.num_walkers, key=walker_key)
         told = self._judged(frozen(energy), batch, walkers)
         return WatchedState(self.objective.init(energy, batch, key=inner_key), walkers, told, jnp.zeros((), jnp.int32))
 
@@ -117,7 +116,7 @@ class Watched(AbstractObjective):
         now = frozen(energy)
 
         def moved() -> tuple[Walkers, Metrics]:
-            walkers, _, _ = follow(now, self.kernel, state.walkers, self.num_steps, key=walker_key)
+            walkers, _ = Following(self.kernel, self.num_steps).follow(now, state.walkers, key=walker_key)
             return walkers, self._judged(now, batch, walkers)
 
         if self.every == 1:

@@ -100,7 +100,7 @@ def _scalars(case: ObjectiveCase) -> None:
 
 def _jit(case: ObjectiveCase) -> None:
     (loss, state, metrics), _ = case.first
-    eager = case.objective.loss(case.energy, case.batch, case.state, key=case.keys[1])
+    eager = case.objective.loss(case.model, case.batch, case.state, key=case.keys[1])
     require_close((loss, (state, metrics)), eager, case.tolerance, "a compiled loss and an eager one")
 
 
@@ -134,7 +134,7 @@ def _companions(case: ObjectiveCase) -> bool | None:
         assert_mean(found, np.zeros(found.shape[1]), name=f"gradient of the companions {', '.join(names)}")
         require(bool(np.any(found != 0)), "the gradient does not reach the companions.")
         return None
-    slopes = eqx.filter_jit(companion_gradient)(case.objective, case.energy, case.batch, case.state, key=case.keys[1])
+    slopes = eqx.filter_jit(companion_gradient)(case.objective, case.model, case.batch, case.state, key=case.keys[1])
     leaves = jax.tree.leaves(slopes)
     require(all(bool(jnp.isfinite(leaf).all()) for leaf in leaves), "the gradient of the companions is not finite.")
     require(any(bool(jnp.any(leaf != 0)) for leaf in leaves), "the gradient does not reach the companions.")
@@ -150,8 +150,8 @@ def _one_trace(case: ObjectiveCase) -> None:
 
 
 def _key(case: ObjectiveCase) -> None:
-    again = case.objective.loss(case.energy, case.batch, case.state, key=case.keys[1])
-    once_more = case.objective.loss(case.energy, case.batch, case.state, key=case.keys[1])
+    again = case.objective.loss(case.model, case.batch, case.state, key=case.keys[1])
+    once_more = case.objective.loss(case.model, case.batch, case.state, key=case.keys[1])
     require(same_bits(again, once_more), "one key gives two different losses: randomness comes from somewhere else.")
 
 

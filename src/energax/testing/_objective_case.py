@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from energax._typing import Configuration, PRNGKey, Scalar
+from energax.densities import AbstractDensity, starting_law
 from energax.energies import (
     AbstractEnergy,
     Block,
@@ -63,10 +64,15 @@ class ObjectiveCase:
         """Keys of `init` and of updates."""
         return jax.random.split(self.key, 4)
 
+    @property
+    def model(self) -> AbstractEnergy:
+        """The energy as updates see it: plus a constant, here 0."""
+        return Shifted(self.energy, jnp.asarray(0.0))
+
     @functools.cached_property
     def state(self) -> Any:
         """The first state."""
-        return self.objective.init(self.energy, self.batch, key=self.keys[0])
+        return self.objective.init(self.model, self.batch, key=self.keys[0])
 
     @functools.cached_property
     def traces(self) -> list[int]:
@@ -172,6 +178,11 @@ def _(energy: Shifted) -> tuple[Block, ...]:
 @latent.register
 def _(energy: Shifted) -> Latent | None:
     return latent(energy.energy)
+
+
+@starting_law.register
+def _(energy: Shifted) -> AbstractDensity:
+    return starting_law(energy.energy)
 
 
 @is_confined.register
