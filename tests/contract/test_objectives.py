@@ -130,7 +130,6 @@ TABLE = {
     "stein-gaussian": (KernelStein(1.5), _ended),
     "msd-gaussian": (MultiScaleDenoising((0.3, 0.6, 1.2)), _levels),
     "jarzynski-split": (Jarzynski(ULA(0.1), 16), _normal),
-    "jarzynski-part": (Jarzynski(MALA(0.1), 24, num_moved=16, least_ess=0.5), _normal),
     "watched-cd": (Watched(ContrastiveDivergence(MALA(0.1)), ULA(0.1), 16, 2, every=2), _normal),
     "exact-ising": (ExactLikelihood(), _draws_of(references.asymmetric_ising())),
     "exact-well": (ExactLikelihood(bounds=((-4.0, 4.0),)), _draws_of(references.tilted_double_well())),
