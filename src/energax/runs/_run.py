@@ -98,14 +98,16 @@ class Run:
     @functools.cached_property
     def learner(self) -> Learner:
         """The model, its objective and its optimiser."""
-        objective = watched(
-            build_regularised(self.config, self.kernel),
-            self.untrained,
-            self.sampling_kernel,
-            self.config.training.watch,
-            rows=self.training_rows(NUM_CLUSTERED),
-            held_out=_rows(self.data.valid, NUM_HELD_OUT),
-        )
+        objective = build_regularised(self.config, self.kernel)
+        if self.config.training.watch:
+            objective = watched(
+                objective,
+                self.untrained,
+                self.sampling_kernel,
+                self.config.training.watch,
+                rows=self.training_rows(NUM_CLUSTERED),
+                held_out=_rows(self.data.valid, NUM_HELD_OUT),
+            )
         return Learner(
             self.untrained,
             objective,

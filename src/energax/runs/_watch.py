@@ -24,19 +24,17 @@ def watched(
     rows: np.ndarray,
     held_out: np.ndarray,
 ) -> AbstractObjective:
-    """The objective with walkers beside it, if any are wanted.
+    """The objective with walkers beside it.
 
     Args:
         objective: What trains the model.
         energy: The model before training.
         kernel: An exact kernel.
-        num_walkers: Number of walkers, 0 for none.
+        num_walkers: Number of walkers.
         rows: Training rows, in which up to eight regions are told apart: where data have fewer modes some share one,
             where they have more a region holds several.
         held_out: Rows whose likelihood is told.
     """
-    if num_walkers == 0:
-        return objective
     dtype = observed_space(energy).struct.dtype
     marks = landmarks(rows).astype(dtype)
     judged = jnp.asarray(held_out if len(held_out) else rows[:NUM_HELD_OUT]).astype(dtype)
@@ -46,6 +44,9 @@ def watched(
 def landmarks(rows: np.ndarray) -> np.ndarray:
     """A row in each of up to eight regions of the data: the one that is nearest to the centre of its cluster."""
     flat = np.asarray(rows, np.float64).reshape(len(rows), -1)
-    centres, _ = kmeans2(flat, min(_NUM_LANDMARKS, len(flat)), minit="++", seed=0)
+    first = [0]
+    while len(first) < min(_NUM_LANDMARKS, len(flat)):
+        first.append(int(np.argmax(np.min([((flat - flat[k]) ** 2).sum(axis=1) for k in first], axis=0))))
+    centres, _ = kmeans2(flat, flat[first], minit="matrix")
     nearest = {int(np.argmin(((flat - centre) ** 2).sum(axis=1))) for centre in centres}
     return np.asarray(rows)[sorted(nearest)]
