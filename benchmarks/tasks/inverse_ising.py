@@ -6,8 +6,8 @@ c √(ln(p²/0.05)/M) with c = 0.4, 0.8 and 0.2 for RISE, logRISE and pseudo-lik
 Rows are exact draws, the same for all programs, one graph for each setting. M runs over a grid in steps of 10 %; what
 counts is the first M with 45 of 45, which is a matter of luck to about 20 %. scikit-learn solves the problem of
 pseudo-likelihood (liblinear, one site at a time). That study shows its counts as curves only; its search for
-these three methods begins at M = 1600. Times are those of the last M, taken beside other work on the machine: liblinear,
-which is compiled and looks at one coupling at a time, is faster at these sizes.
+these three methods begins at M = 1600. Times are those of the last M, taken beside other work on the machine:
+liblinear, which is compiled and looks at one coupling at a time, is faster at these sizes.
 """
 
 from __future__ import annotations
