@@ -28,7 +28,7 @@ class Walkers(eqx.Module):
         low: Their rounding errors, (walker,).
         family: Which start a walker descends from, (walker,).
         used: Walkers whose positions the model has been shown, which move before it changes; all of them if None.
-        before: The parameters of that model; or, for the split step of `ULA`, the walkers' energies and scores under it.
+        before: Parameters of that model; or, for the split step of `ULA`, the walkers' energies and scores under it.
     """
 
     x: Configuration
