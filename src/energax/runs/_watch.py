@@ -45,8 +45,11 @@ def landmarks(rows: np.ndarray) -> np.ndarray:
     """A row in each of up to eight regions of the data: the one that is nearest to the centre of its cluster."""
     flat = np.asarray(rows, np.float64).reshape(len(rows), -1)
     first = [0]
-    while len(first) < min(_NUM_LANDMARKS, len(flat)):
-        first.append(int(np.argmax(np.min([((flat - flat[k]) ** 2).sum(axis=1) for k in first], axis=0))))
+    while len(first) < _NUM_LANDMARKS:
+        distances = np.min([((flat - flat[k]) ** 2).sum(axis=1) for k in first], axis=0)
+        if not distances.max() > 0:
+            break
+        first.append(int(np.argmax(distances)))
     centres, _ = kmeans2(flat, flat[first], minit="matrix")
     nearest = {int(np.argmin(((flat - centre) ** 2).sum(axis=1))) for centre in centres}
     return np.asarray(rows)[sorted(nearest)]
