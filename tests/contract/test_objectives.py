@@ -35,6 +35,7 @@ from energax.objectives import (
     ScoreMatching,
     SitePerturbation,
     SlicedScoreMatching,
+    TemperedPCD,
     Watched,
 )
 from energax.testing import references
@@ -129,6 +130,8 @@ TABLE = {
     "adversarial-gaussian": (AdversarialLikelihood(NORMAL, num_draws=8), _ended),
     "stein-gaussian": (KernelStein(1.5), _ended),
     "msd-gaussian": (MultiScaleDenoising((0.3, 0.6, 1.2)), _levels),
+    # With three levels the replica at the model has not been swapped in the first update.
+    "tempered-ising": (TemperedPCD(BlockGibbs(), 8, 3), _draws_of(references.asymmetric_ising())),
     "jarzynski-split": (Jarzynski(ULA(0.1), 16), _normal),
     "watched-cd": (Watched(ContrastiveDivergence(MALA(0.1)), ULA(0.1), 16, 2, every=2), _normal),
     "exact-ising": (ExactLikelihood(), _draws_of(references.asymmetric_ising())),

@@ -40,6 +40,8 @@ from energax.objectives._screening import ConcreteScoreMatching as ConcreteScore
 from energax.objectives._screening import InteractionScreening as InteractionScreening
 from energax.objectives._screening import MinimumProbabilityFlow as MinimumProbabilityFlow
 from energax.objectives._stein import KernelStein as KernelStein
+from energax.objectives._tempered import TemperedPCD as TemperedPCD
+from energax.objectives._tempered import TemperedState as TemperedState
 from energax.objectives._walkers import Walkers as Walkers
 from energax.objectives._watched import Watched as Watched
 from energax.objectives._watched import WatchedState as WatchedState
@@ -78,6 +80,8 @@ __all__ = [
     "ScoreMatching",
     "SitePerturbation",
     "SlicedScoreMatching",
+    "TemperedPCD",
+    "TemperedState",
     "Walkers",
     "Watched",
     "WatchedState",

@@ -35,6 +35,18 @@ class CDConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class TemperedPCDConfig:
+    """Options of persistent contrastive divergence with replica exchange."""
+
+    num_chains: int = 64
+    """Ladders of replicas, each with one at the model."""
+    num_levels: int = 10
+    """Replicas in each ladder."""
+    chain_steps: int = 1
+    """Transitions of each replica at every update."""
+
+
+@dataclasses.dataclass(frozen=True)
 class JarzynskiConfig:
     """Options of maximum likelihood with weighted walkers."""
 
@@ -113,6 +125,10 @@ def _build_cd(config: CDConfig, kernel: kernels.AbstractKernel) -> objectives.Ab
     return objectives.ContrastiveDivergence(kernel, config.chain_steps)
 
 
+def _build_tempered(config: TemperedPCDConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+    return objectives.TemperedPCD(kernel, config.num_chains, config.num_levels, config.chain_steps)
+
+
 def _build_jarzynski(config: JarzynskiConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
     return objectives.Jarzynski(
         kernel,
@@ -175,6 +191,13 @@ OBJECTIVES: dict[str, Entry[Any]] = {
             "persistent contrastive divergence",
         ),
         Entry("cd", objectives.ContrastiveDivergence, CDConfig, _build_cd, "contrastive divergence, biased"),
+        Entry(
+            "tempered-pcd",
+            objectives.TemperedPCD,
+            TemperedPCDConfig,
+            _build_tempered,
+            "persistent chains that swap with easier ones, and so travel between modes",
+        ),
         Entry(
             "jarzynski",
             objectives.Jarzynski,

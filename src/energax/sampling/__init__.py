@@ -14,6 +14,7 @@ from energax.sampling._energy_bins import energy_bins as energy_bins
 from energax.sampling._ladder import Ladder as Ladder
 from energax.sampling._ladder import tune_ladder as tune_ladder
 from energax.sampling._replica_exchange import replica_exchange as replica_exchange
+from energax.sampling._replica_exchange import replica_step as replica_step
 from energax.sampling._replica_samples import ReplicaSamples as ReplicaSamples
 from energax.sampling._resampling import RESAMPLERS as RESAMPLERS
 from energax.sampling._resampling import relative_ess as relative_ess
@@ -61,6 +62,7 @@ __all__ = [
     "packable",
     "relative_ess",
     "replica_exchange",
+    "replica_step",
     "run_steps",
     "sample",
     "schedule",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -282,13 +282,57 @@ def _sweep(
 ) -> tuple[Configuration, _Traffic]:
     """One sweep of one ladder: moves, a fresh draw at the first level, swaps, bookkeeping."""
     x, traffic = carry
+    x, exchange = replica_step(path, kernel, ts, x, index, num_steps=swap_every, redraw=redraw, key=key)
+    swaps = traffic.swaps + exchange.swap_prob.astype(traffic.swaps.dtype)
+    return x, _travel(traffic, exchange.source, swaps, exchange.accept_prob, jnp.sum(exchange.num_nonfinite))
+
+
+class Exchange(NamedTuple):
+    """What happened in one step of one ladder.
+
+    Attributes:
+        source: Level from which the configuration at each level came, (level,).
+        swap_prob: Probability of the swap of each pair of neighbours, 0 where none was tried, (level - 1,).
+        accept_prob: Mean acceptance of the moves at each level.
+        num_nonfinite: Proposals that were not finite at each level.
+    """
+
+    source: Int[Array, " level"]
+    swap_prob: Float[Array, " pair"]
+    accept_prob: Float[Array, " level"]
+    num_nonfinite: Int[Array, " level"]
+
+
+def replica_step(
+    path: AbstractPath,
+    kernel: AbstractKernel,
+    ts: Array,
+    x: Configuration,
+    index: Array,
+    *,
+    num_steps: int,
+    redraw: bool,
+    key: PRNGKey,
+) -> tuple[Configuration, Exchange]:
+    """One sweep of one ladder: moves, a fresh draw at the first level, swaps. A function for compiled code.
+
+    Args:
+        path: The path.
+        kernel: Moves the levels; its leaves may carry the ladder axis.
+        ts: Levels, (level,).
+        x: Configurations, (level, *event).
+        index: Number of the sweep, which tells the pairs that are tried and the random numbers.
+        num_steps: Transitions at each level.
+        redraw: Whether the first level is drawn afresh from the path's start.
+        key: Key of the ladder.
+    """
     num_levels = ts.size
     sweep_key = jax.random.fold_in(key, index.astype(jnp.uint32))
     move_keys = jax.vmap(lambda i: jax.random.fold_in(sweep_key, i))(jnp.arange(num_levels))
 
     def move(kernel: AbstractKernel, t: Array, x: Configuration, key: PRNGKey) -> tuple[Configuration, Array, Array]:
         energy = target(path.at(t), kernel)
-        return run_steps(energy, kernel, x, swap_every, key=key)
+        return run_steps(energy, kernel, x, num_steps, key=key)
 
     axes = kernel_axes(kernel, num_levels)
     x, accepts, bad = jax.vmap(move, in_axes=(axes, 0, 0, 0))(kernel, ts, x, move_keys)
@@ -305,8 +349,7 @@ def _sweep(
     source = jnp.where(accepted, partner, own)
     x = jax.tree.map(lambda leaf: leaf[source], x)
     attempted = (partner == own + 1)[:-1]
-    swaps = traffic.swaps + jnp.where(attempted, prob[:-1], 0.0).astype(traffic.swaps.dtype)
-    return x, _travel(traffic, source, swaps, accepts, jnp.sum(bad))
+    return x, Exchange(source, jnp.where(attempted, prob[:-1], 0.0), accepts, bad)
 
 
 def _travel(traffic: _Traffic, source: Array, swaps: Array, accepts: Array, bad: Array) -> _Traffic:

@@ -27,6 +27,8 @@ _OBJECTIVES = {
     "persistent-cd": _CONTRAST + ", with chains that go on from one update to the next (persistent contrastive "
     "divergence).",
     "cd": _CONTRAST + ", with short chains that start at the data for every update (contrastive divergence, biased).",
+    "tempered-pcd": _CONTRAST + ", in chains that go on from update to update and swap places with others at easier "
+    "levels (replica exchange), by which they travel between modes.",
     "jarzynski": _CONTRAST + ", with walkers that carry weights for the work that each update did on them "
     "(Jarzynski's identity), so that they stand for the model even where they cannot travel.",
     "exact-likelihood": "Training follows the exact gradient of the likelihood, summed over all configurations.",
