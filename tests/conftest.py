@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import zlib
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import jax
 import pytest
+
+# Tracing makes millions of objects that stay, which the default of 700 would look through again and again.
+gc.set_threshold(50_000, 20, 20)
 
 _WANTED_DATA = pytest.StashKey[int]()
 

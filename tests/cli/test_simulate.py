@@ -80,6 +80,7 @@ def test_an_energy_of_ones_own(capsys):
     assert "runs/simulate-own-1/report.html" in out
 
 
+@pytest.mark.slow
 def test_a_glass_in_two_sizes_swaps_temperatures_and_goes_on(capsys):
     command = "simulate spin-glass --size 3,4 --temperature 1:2:3 --num-sweeps 300 --num-chains 4 --out glass"
     assert main(command.split()) == 0

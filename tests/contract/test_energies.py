@@ -21,7 +21,7 @@ from energax.energies import (
     Sum,
     Tempered,
 )
-from energax.spaces import Binary, Box, Categorical, Product, Spins
+from energax.spaces import Binary, Box, Categorical, Euclidean, Product, Spins
 from energax.testing import check_energy, references
 
 KEY = jax.random.key(5)
@@ -129,6 +129,9 @@ OTHERS = {
     "MLP": lambda: energies.MLP(2, hidden=(8, 8), key=KEY),
     "ConvNet, colours": lambda: energies.ConvNet((5, 4, 2), channels=(3, 4), key=KEY),
     "function on a torus": lambda: references.tilted_angle().energy,
+    "ShapedGaussian": lambda: densities.ShapedGaussian(
+        densities.Gaussian(jnp.zeros(4), jnp.arange(1.0, 5.0)), Euclidean((2, 2))
+    ),
     "GaussianMixture": lambda: references.skewed_mixture().energy,
     "IndependentSites, categorical": lambda: IndependentSites(
         Categorical(3, num_categories=3), jnp.asarray(np.sin(np.arange(9.0)).reshape(3, 3), float)

@@ -60,12 +60,14 @@ def check_ends(cases, rate_at_most) -> None:
     rate_at_most(int(count["high"]), count["cases"], (1 - LEVEL) / 2)
 
 
+@pytest.mark.slow
 def test_intervals_of_two_modes(rate_at_most):
     """One family, whose machines share their compilations: without rows, and with rows that know one mode only."""
     names = [("two_modes", kind, index) for index in range(5) for kind in ("none", "one mode")]
     check_ends([(name, *case(*name)) for name in names], rate_at_most)
 
 
+@pytest.mark.slow
 def test_an_interval_from_the_hidden_side(monkeypatch):
     """Where block Gibbs has no upper end, few hidden units are annealed alone; rows come over to that side."""
     monkeypatch.setattr(_reverse, "_judge_places", lambda *args, tell, key: ["refused"] * (tell.unit == 1))

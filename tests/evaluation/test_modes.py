@@ -26,6 +26,7 @@ def near_off(strength=4.0):
     return IndependentSites(SPACE, jnp.full(zoo.NUM_VISIBLE, -strength))
 
 
+@pytest.mark.slow
 def test_a_mode_that_one_hidden_unit_guards_is_found(key):
     """No visible start leads to it: the base is near all off, where the gradient points back."""
     pattern = np.arange(zoo.NUM_VISIBLE)[None] % 3 == 0

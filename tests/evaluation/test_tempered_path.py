@@ -27,6 +27,7 @@ def within(found, truth):
     assert abs(found.value - truth) <= reach(1.0 - FALSE_ALARM) * found.stderr, f"{found}, exact {truth}"
 
 
+@pytest.mark.slow
 def test_a_tilted_double_well(key):
     """A base law of the caller's own on one well: log Z would be off by log 0.7256 = -0.32 without the other."""
     found = log_z(WELL, budget=150_000, width=0.05, key=key)

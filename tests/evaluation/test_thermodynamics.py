@@ -89,6 +89,7 @@ def test_what_is_refused(energy, options, error, message):
         thermodynamics(energy, **options, key=KEY)
 
 
+@pytest.mark.slow
 def test_ladders_that_do_not_get_around_have_no_ends(key):
     """A cold lattice with far too few sweeps."""
     found = log_z(Tempered(Ising((16, 16)), 1.0), kernel=BlockGibbs(), method="pt-mbar", budget=20_000, key=key)
@@ -98,6 +99,7 @@ def test_ladders_that_do_not_get_around_have_no_ends(key):
     assert math.isinf(found.interval.upper)
 
 
+@pytest.mark.slow
 def test_how_often_sites_have_their_values(key):
     energy = Ising((2, 3), field=0.3)
     found = thermodynamics(energy, 0.5, kernel=BlockGibbs(), budget=100_000, key=key)

@@ -122,6 +122,7 @@ def test_contract(key):
     assert {"jit", "vmap", "one_trace", "refresh", "nonfinite", "stored"} <= set(checked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", [BlockGibbs(), Metropolis("blocks")], ids=["heat bath", "metropolis"])
 def test_energy_of_a_large_lattice(kernel, key):
     """64 × 64 at β = 0.42, E/N = −1.226637 on the torus: 4.9 standard errors are 0.0025 or so, 0.2 % of the energy.

@@ -56,6 +56,7 @@ def test_masses_of_far_modes_are_learned(key):
     assert np.all(np.diff(np.asarray(states.ts), axis=1) > 0)
 
 
+@pytest.mark.slow
 def test_single_chains_run_away(key):
     """The mutant with two levels that never swap: shares of chains stay those of their starts, and s runs away."""
     narrow = Gaussian(jnp.array([1e3]), jnp.array([1e-4]))

@@ -92,6 +92,7 @@ def test_swaps_between_checkpoints_leave_every_law_alone(run, key):
         testing.assert_counts(_counts(found.last[:, 3]), laws[4], name="a neighbour")
 
 
+@pytest.mark.slow
 def test_log_z_of_a_run_from_its_checkpoints(run, key):
     found = evaluation.log_z_from_checkpoints(run, key=key, budget=200_000, level=1 - testing.FALSE_ALARM)
     assert found.exact == pytest.approx(exact.log_z(run[-1]), abs=1e-4)

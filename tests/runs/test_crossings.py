@@ -94,6 +94,7 @@ def _wrong(size):
     return binder
 
 
+@pytest.mark.slow
 def test_there_is_no_crossing_where_there_is_none():
     plan = runs.plan_simulation(
         "ising", sizes=[3, 4], temperatures=[4.0, 5.0], num_sweeps=256, num_chains=16, kernel="block-gibbs"

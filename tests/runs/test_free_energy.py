@@ -57,6 +57,7 @@ def test_ising_by_name_with_its_page(capsys):
         assert word in page
 
 
+@pytest.mark.slow
 def test_the_exact_method_and_annealing(capsys):
     exact = ask(capsys, "ising --size 3 --beta 0.3 --method exact")
     assert exact["log_z"]["lower"] == exact["log_z"]["upper"] == pytest.approx(ising_torus((3, 3), 0.3).log_z)
@@ -149,7 +150,13 @@ def test_files_that_hold_nothing():
 
 
 @pytest.mark.needs_data
-@pytest.mark.parametrize("name", ["exact_small/sk_gauss_n20_field_s0.npz", "exact_planar/ea_pm1_free12x12_s0.npz"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "exact_small/sk_gauss_n20_field_s0.npz",
+        pytest.param("exact_planar/ea_pm1_free12x12_s0.npz", marks=pytest.mark.slow),
+    ],
+)
 def test_instances_whose_log_z_is_known(name, capsys):
     with np.load(statphys(name)) as stored:
         beta, truth = float(stored["beta"][5]), float(stored["logZ"][5])

@@ -88,7 +88,7 @@ def test_instances_of_a_glass_differ():
     assert float(first) != float(second)
 
 
-@pytest.mark.parametrize("name", ["xy", "phi4", "lj13"])
+@pytest.mark.parametrize("name", ["xy", "phi4", pytest.param("lj13", marks=pytest.mark.slow)])
 def test_the_other_systems_run(name):
     sizes = [] if name == "lj13" else [4]
     plan = runs.plan_simulation(name, sizes=sizes, temperatures=[2.0], num_sweeps=40, num_chains=2, seed=2)

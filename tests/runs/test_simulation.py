@@ -195,6 +195,7 @@ def test_temperatures_that_swap_keep_their_laws():
     assert 0.1 < ladder["round_trip_efficiency"] < 1.0
 
 
+@pytest.mark.slow
 def test_overlaps_of_a_small_glass():
     """⟨q²⟩ = Σ_ij ⟨s_i s_j⟩² / N² by enumeration of 4 × 4 spins; it is far from that of independent spins, 1/N."""
     glass = energies.edwards_anderson((4, 4), key=jax.random.key(0))

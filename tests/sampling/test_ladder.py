@@ -78,6 +78,7 @@ def test_a_tuned_ladder_has_the_known_barrier_and_travels_at_the_known_rate(key)
     assert 0.5 < run.round_trip_efficiency < 1
 
 
+@pytest.mark.slow
 def test_a_double_well_gets_its_masses_back(key):
     """Barrier 8, tilt 0.5, all starts in the wrong well; 1,000 ladders see an error of the left mass by 0.08."""
     well = energies.DoubleWell(1, barrier=8.0, tilt=0.5)

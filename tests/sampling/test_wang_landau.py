@@ -109,6 +109,7 @@ def energies_stand_still(space, energy, logits, old):
 RIGHT_FLAT, RIGHT_ENERGIES = flat.flat_energy, flat.energies_of_values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["flat_energy", "energies_of_values"])
 def test_mutants_are_caught(name, key, monkeypatch):
     jax.clear_caches()

@@ -68,6 +68,7 @@ def _error_share(law, kernel, key):
     return float(jnp.mean(jax.vmap(one)(jax.random.split(key, 4_000))))
 
 
+@pytest.mark.slow
 def test_microcanonical_steps_are_as_long_as_their_error_allows(key, monkeypatch):
     """Wherever the tuning begins. The error grows as h⁶: 64 times as much of it allows steps twice as long."""
     law, found = _tuned_from(1.0, key)
@@ -115,6 +116,7 @@ WIDE = np.geomspace(0.01, 10.0, 8)
 """Standard deviations of eight directions, a condition number of a million."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kernel", [pytest.param(MALA(1e-4), id="mala"), pytest.param(HMC(0.01, num_leapfrog=4), id="hmc", marks=LATER)]
 )

@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import ArrayLike, Float
+from numpy.typing import ArrayLike
 
 from energax._errors import ArgumentError, ShapeError
+from energax.estimators._arrays import Floats
 
 _STRENGTHS = {"rise": 0.4, "log-rise": 0.8, "pseudo-likelihood": 0.2}
 """c of the default penalty c √(ln(p²/0.05)/M), by method."""
@@ -29,8 +30,8 @@ class InverseIsing:
         converged: Whether its tolerance was reached.
     """
 
-    couplings: Float[np.ndarray, "p p"]
-    field: Float[np.ndarray, " p"]
+    couplings: Floats
+    field: Floats
     asymmetry: float
     penalty: float
     num_steps: int
