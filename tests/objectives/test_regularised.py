@@ -19,8 +19,10 @@ from energax.objectives import (
     PersistentCD,
     Regularised,
     ScoreMatching,
+    TemperedState,
     companions,
 )
+from energax.objectives._regularised import model_sample
 from energax.spaces import Euclidean, Torus
 from energax.testing import references
 
@@ -72,6 +74,14 @@ def test_energies_of_the_model_count_where_they_are_known(make, key):
     )  # fmt: skip
     at_data, at_model = (np.asarray(jax.vmap(model)(rows), np.float64) ** 2 for rows in (BATCH, x))
     assert float(metrics["energy_l2"]) == pytest.approx(at_data.mean() + weights @ at_model, rel=1e-5)
+
+
+def test_of_ladders_the_replicas_at_the_model_count():
+    x = jnp.arange(12.0).reshape(3, 2, 2)
+    state = TemperedState(x, jnp.asarray([0.0, 1.0]), jnp.zeros(1), jnp.asarray(0))
+    rows, weights = model_sample(state)
+    np.testing.assert_array_equal(rows, x[:, 1])
+    np.testing.assert_allclose(weights, 1 / 3)
 
 
 def test_noise_is_that_of_the_smeared_law(key):

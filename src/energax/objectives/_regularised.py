@@ -16,6 +16,7 @@ from energax.energies import AbstractEnergy, Tempered, marginal, observed_space,
 from energax.objectives._base import AbstractObjective, Metrics, as_number, normal_apart, require_score
 from energax.objectives._contrastive import PersistentState
 from energax.objectives._jarzynski import JarzynskiState
+from energax.objectives._tempered import TemperedState
 from energax.objectives._watched import WatchedState
 from energax.random import normal
 
@@ -174,8 +175,17 @@ def model_sample(state: Any) -> tuple[Configuration, Float[Array, " n"]] | None:
 
 @model_sample.register
 def _(state: PersistentState) -> tuple[Configuration, Float[Array, " n"]]:
-    count = jax.tree.leaves(state.x)[0].shape[0]
-    return state.x, jnp.full(count, 1 / count)
+    return _equally(state.x)
+
+
+@model_sample.register
+def _(state: TemperedState) -> tuple[Configuration, Float[Array, " n"]]:
+    return _equally(jax.tree.map(lambda leaf: leaf[:, -1], state.x))
+
+
+def _equally(x: Configuration) -> tuple[Configuration, Float[Array, " n"]]:
+    count = jax.tree.leaves(x)[0].shape[0]
+    return x, jnp.full(count, 1 / count)
 
 
 @model_sample.register
