@@ -107,7 +107,6 @@ BIASED = {"regularised-gaussian"}
 
 TABLE = {
     "cd-rbm": (ContrastiveDivergence(BlockGibbs(), 2), _draws_of(references.asymmetric_rbm())),
-    "pcd-ising": (PersistentCD(BlockGibbs(), 8, reservoir=24, restart=0.2), _draws_of(references.asymmetric_ising())),
     "pcd-well": (
         PersistentCD(MALA(0.05), 8, 3, adapt_step_size=True),
         _draws_of(references.tilted_double_well()),

@@ -37,6 +37,7 @@ def test_is_normalised(flow):
         assert abs(found.value) < 1e-8 + 3 * found.error
 
 
+@pytest.mark.slow
 def test_keeps_the_contract_of_an_energy(flow, key):
     # FlowJAX makes constants of its own inside, which the clause on closed-over arrays would see.
     clauses = ("scalar", "leaf_types", "one_trace", "vmap", "dtypes", "score", "round_trip", "exact_draw")

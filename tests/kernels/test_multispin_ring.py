@@ -99,6 +99,7 @@ def test_signs_follow_the_energy():
     np.testing.assert_array_equal(BlockGibbs().refresh(other, state).signs, fresh.signs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kernel",
     [Metropolis("blocks"), pytest.param(BlockGibbs(), marks=pytest.mark.slow)],

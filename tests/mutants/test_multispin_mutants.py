@@ -40,6 +40,7 @@ MUTANTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_wrong_neighbour_is_seen(name, monkeypatch):
     where, part, defect = MUTANTS[name]

@@ -98,6 +98,7 @@ def test_the_other_systems_run(name):
     assert (found.pictures is None) == (name == "lj13")
 
 
+@pytest.mark.slow
 def test_hysteresis_of_a_first_order_transition_is_told():
     """q = 20 a little below its transition, where disorder is left over, which cooled chains alone cannot know."""
     critical = 1.0 / math.log1p(math.sqrt(20))

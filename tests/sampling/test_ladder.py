@@ -118,6 +118,7 @@ def _phi4(p, x):
     return jnp.sum(x**2 + p[1] * (x**2 - 1) ** 2 - 2 * p[0] * x * (jnp.roll(x, 1, 0) + jnp.roll(x, 1, 1)))
 
 
+@pytest.mark.slow
 def test_a_bimodal_field_travels_at_half_the_possible_rate(key):
     """φ⁴ on 6 × 6 deep in the ordered phase, four HMC steps between swaps: chains started up are half the time down."""
     path = paths.Geometric(

@@ -83,6 +83,7 @@ def swaps_upside_down(words, origin, unsatisfied, reduced, parity, *, key):
 RIGHT_MASKS, RIGHT_SWAP = packed._threshold_masks, packed._swap
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "mutant"), [("_threshold_masks", half_the_field), ("_swap", swaps_upside_down)])
 def test_mutants_are_caught(name, mutant, key, monkeypatch):
     jax.clear_caches()

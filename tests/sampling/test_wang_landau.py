@@ -93,6 +93,7 @@ def check_exact_start(key):
     np.testing.assert_allclose(run.visits.sum(), 5 * 6 * last.size)
 
 
+@pytest.mark.slow
 def test_walkers_that_start_exact_stay_exact(key):
     check_exact_start(key)
 
