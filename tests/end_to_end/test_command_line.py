@@ -122,6 +122,7 @@ def test_sample_and_report(finished: tuple[Path, dict]) -> None:
     assert (folder / "run" / "report.html").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_finished_run_resumes_to_the_same_result(finished: tuple[Path, dict]) -> None:
     folder, result = finished
     before = {p.name for p in (folder / "run" / "checkpoints").iterdir()}

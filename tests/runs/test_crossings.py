@@ -62,18 +62,21 @@ def check(found, truth, scale=1.0):
     assert abs(z.mean()) <= 4.9 / np.sqrt(len(z))
 
 
+@pytest.mark.slow
 def test_crossings_are_where_enumeration_has_them(found, truth):
     assert len(found) == REPEATS
     assert all(c.sizes == (2, 4) and c.stderr < 0.2 for c in found)
     check(found, truth)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.5, 2.5])
 def test_wrong_error_bars_of_crossings_are_seen(found, truth, scale):
     with pytest.raises(AssertionError):
         check(found, truth, scale)
 
 
+@pytest.mark.slow
 def test_a_cumulant_of_the_wrong_power_is_seen(found, truth):
     """Of |m| and m² in the place of m² and m⁴ the crossing lies elsewhere."""
     small, large = (_wrong(size) for size in (2, 4))

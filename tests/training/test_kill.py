@@ -75,7 +75,7 @@ def digest(process):
 
 @pytest.mark.parametrize(
     ("name", "num_kills"),
-    [("rbm", 2), pytest.param("mlp", 6, marks=[pytest.mark.slow, pytest.mark.ci])],
+    [pytest.param("rbm", 2, marks=pytest.mark.slow), pytest.param("mlp", 6, marks=[pytest.mark.slow, pytest.mark.ci])],
 )
 def test_sigkill_at_random_moments(tmp_path, name, num_kills):
     """A machine with hidden units, and a network, end in the same bits: chains, average and optimiser included.
