@@ -115,6 +115,7 @@ def test_contract(row, key):
     assert checked == (CLAUSES if kernel.exact else CLAUSES[:-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ["mala-box", "block-gibbs-rbm"])
 def test_contract_in_float64(row, key):
     kernel, make = TABLE[row]

@@ -24,7 +24,6 @@ def _pair_distances(x):
     return np.linalg.norm(np.asarray(x, np.float64)[..., first, :] - np.asarray(x, np.float64)[..., second, :], axis=-1)
 
 
-@pytest.mark.ci
 def test_dw4_has_the_moments_of_the_reference(particles, key):
     """1,000 independent chains of HMC: their means give the error bars, whatever the autocorrelation inside a chain.
 

@@ -41,6 +41,7 @@ def enumerated(energy, beta):
     return total, mean, beta**2 * (p @ (values - mean) ** 2), total + beta * mean
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("energy", "beta"), [(Ising((4, 4)), 0.5), (Potts((2, 3), 3), -0.8)], ids=["ising", "antiferromagnet"]
 )
@@ -171,6 +172,7 @@ def test_methods_that_do_not_fit(options, message):
         log_z(Ising(3), **options, key=KEY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["multicanonical", "wang-landau"])
 def test_flat_histograms_against_enumeration(method, key):
     """The deep end of the bins, all of which are used; between the ends; near β = 0, where one bin holds it all."""
@@ -253,7 +255,6 @@ def test_flat_histograms_that_are_refused(energy, options, message):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 @pytest.mark.parametrize("method", ["pt-mbar", "multicanonical"])
 def test_intervals_hold_at_their_level(method):
     """200 short runs of a lattice below its transition. Smallest defect seen: 95 % intervals that hold in 85 %."""

@@ -70,7 +70,6 @@ def test_weighted_walkers_learn_the_masses(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_chains_without_weights_fail_and_the_thermometer_sees_it():
     """Persistent chains lose the lesser mode, contrastive divergence gives both about the same mass.
 

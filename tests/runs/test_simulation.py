@@ -59,6 +59,7 @@ def check_calibration(repeated, truth, scale=1.0):
         assert all(c["ess"] > 100 and c["tau"] > 0 for c in cells), name
 
 
+@pytest.mark.slow
 def test_error_bars_are_calibrated(repeated):
     check_calibration(repeated, _truth())
 
@@ -180,6 +181,7 @@ def test_a_plan_is_kept_and_an_energy_that_changed_is_noticed(tmp_path):
         runs.open_simulation(tmp_path)
 
 
+@pytest.mark.slow
 def test_temperatures_that_swap_keep_their_laws():
     """Eight ladders over the transition: every temperature has its exact energy, and replicas travel."""
     plan = _plan(temperatures=[1.5, 2.0, 2.5, 3.0], exchange=True, num_chains=8, num_sweeps=1000)

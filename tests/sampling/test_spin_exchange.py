@@ -23,6 +23,7 @@ LATTICES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("energy", LATTICES.values(), ids=LATTICES.keys())
 def test_energies_of_the_bits_are_those_of_the_configurations(energy, key):
     run = exchange_spins(energy, BETAS, key=key, num_sweeps=64)
