@@ -81,17 +81,23 @@ class Following:
         """
         pick_key, resample_key, move_key = jax.random.split(key, 3)
         if self.splits:
-            x, gains, info = self._split_step(energy, walkers, key=move_key)
+            x, gains, before, info = self._split_step(energy, walkers, key=move_key)
             walkers = _weighed(walkers, x, gains)
         else:
             old = eqx.combine(walkers.before, frozen(energy))
             walkers, info = self._moved(old, walkers, key=move_key)
             gains = _values(old, walkers.x) - _values(energy, walkers.x)
             walkers = _weighed(walkers, walkers.x, gains)
+            before = self._kept(energy, walkers.x)
         log_w = jax.nn.log_softmax(walkers.log_weights - gains)
         update_ess = jnp.exp(2 * jax.nn.logsumexp(log_w + gains) - jax.nn.logsumexp(log_w + 2 * gains))
-        x, high, low, family, is_resampled = self._resampled(walkers, key=resample_key)
-        walkers = Walkers(x, high, low, family, self._picked(high.size, key=pick_key), self._kept(energy, x))
+        ancestors, is_resampled = self._ancestors(walkers, key=resample_key)
+        high = jnp.where(is_resampled, walkers.log_z, walkers.high)
+        low = jnp.where(is_resampled, 0.0, walkers.low)
+        x, family = jax.tree.map(lambda leaf: leaf[ancestors], (walkers.x, walkers.family))
+        if self.splits:
+            before = jax.tree.map(lambda leaf: leaf[ancestors], before)
+        walkers = Walkers(x, high, low, family, self._picked(high.size, key=pick_key), before)
         return walkers, {**info, "resampled": is_resampled.astype(high.dtype), "update_ess": update_ess}
 
     def _picked(self, num: int, *, key: PRNGKey) -> Int[Array, " used"] | None:
@@ -110,18 +116,17 @@ class Following:
 
     def _split_step(
         self, energy: AbstractEnergy, walkers: Walkers, *, key: PRNGKey
-    ) -> tuple[Configuration, Float[Array, " walker"], Metrics]:
-        """A step of `ULA` under the old model, judged at its end by the new one."""
+    ) -> tuple[Configuration, Float[Array, " walker"], Any, Metrics]:
+        """A step of `ULA` under the old model, judged at its end by the new one, whose energies and scores are kept."""
         kernel, now = self.kernel, target(frozen(energy), self.kernel)
         assert isinstance(kernel, ULA)
         value, score = walkers.before
 
-        def one(x: Configuration, value: Scalar, score: Configuration, key: PRNGKey) -> tuple[Configuration, Scalar]:
-            state, work = kernel.driven_step(now, LangevinState(x, value, score), key=key)
-            return state.x, -work
+        def one(x: Configuration, value: Scalar, score: Configuration, key: PRNGKey) -> tuple[LangevinState, Scalar]:
+            return kernel.driven_step(now, LangevinState(x, value, score), key=key)
 
-        x, gains = jax.vmap(one)(walkers.x, value, score, jax.random.split(key, walkers.high.size))
-        return x, gains, _ula_metrics(kernel)
+        state, work = jax.vmap(one)(walkers.x, value, score, jax.random.split(key, walkers.high.size))
+        return state.x, -work, (state.value, state.score), _ula_metrics(kernel)
 
     def _moved(self, energy: AbstractEnergy, walkers: Walkers, *, key: PRNGKey) -> tuple[Walkers, Metrics]:
         """Transitions of those walkers that the model has been shown; `ULA` pays for its discretisation."""
@@ -137,15 +142,11 @@ class Following:
         x = jax.tree.map(lambda leaf, new: leaf.at[used].set(new), walkers.x, ends)
         return _weighed(walkers, x, gains), info
 
-    def _resampled(self, walkers: Walkers, *, key: PRNGKey) -> tuple[Any, Array, Array, Array, BoolScalar]:
-        """Positions, weights and families of walkers in proportion to their weights, if few of them carry any."""
+    def _ancestors(self, walkers: Walkers, *, key: PRNGKey) -> tuple[Int[Array, " walker"], BoolScalar]:
+        """From whom each walker goes on: drawn in proportion to the weights if few carry any, else from itself."""
         wanted = relative_ess(walkers.log_weights) < self.resample_below
         ancestors = RESAMPLERS[self.resample](walkers.log_weights, key=key)
-        ancestors = jnp.where(wanted, ancestors, jnp.arange(walkers.high.size))
-        high = jnp.where(wanted, walkers.log_z, walkers.high)
-        low = jnp.where(wanted, 0.0, walkers.low)
-        x, family = jax.tree.map(lambda leaf: leaf[ancestors], (walkers.x, walkers.family))
-        return x, high, low, family, wanted
+        return jnp.where(wanted, ancestors, jnp.arange(walkers.high.size)), wanted
 
 
 def walker_metrics(walkers: Walkers) -> Metrics:
