@@ -6,11 +6,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from energax._errors import ArgumentError, KernelMismatch
+from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities import AbstractDensity, starting_law
 from energax.energies import AbstractEnergy
-from energax.kernels import ULA, AbstractKernel, target
+from energax.kernels import AbstractKernel, target
 from energax.objectives._base import AbstractObjective, Metrics, as_positions
 from energax.objectives._contrastive import check_steps, contrast, watch
 from energax.objectives._walkers import Following, Walkers, walker_metrics
@@ -93,11 +93,7 @@ class Jarzynski(AbstractObjective):
                 "`resample_below` and `least_ess` are shares of the walkers, got "
                 f"{self.resample_below} and {self.least_ess}."
             )
-        if not (self.kernel.exact or isinstance(self.kernel, ULA)):
-            raise KernelMismatch(
-                f"Jarzynski knows the work of exact kernels and of ULA; that of {type(self.kernel).__name__} is "
-                "unknown. Try MALA(0.01) or ULA(0.01)."
-            )
+        self._following.check(type(self).__name__)
 
     def check(self, energy: AbstractEnergy) -> None:
         target(energy, self.kernel)
@@ -110,8 +106,7 @@ class Jarzynski(AbstractObjective):
 
     def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> JarzynskiState:
         del batch
-        law = starting_law(energy) if self.start is None else self.start
-        return JarzynskiState(self._following.start(energy, law, self.num_walkers, key=key), jnp.ones(()))
+        return JarzynskiState(self._following.start(energy, self.start, self.num_walkers, key=key), jnp.ones(()))
 
     def loss(
         self, energy: AbstractEnergy, batch: Configuration, state: JarzynskiState, *, key: PRNGKey

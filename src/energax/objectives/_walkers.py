@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from energax._errors import KernelMismatch
 from energax._typing import BoolScalar, Configuration, PRNGKey, Scalar
-from energax.densities import AbstractDensity
+from energax.densities import AbstractDensity, starting_law
 from energax.energies import AbstractEnergy, marginal, value_and_score
 from energax.kernels import ULA, AbstractKernel, LangevinState, target
 from energax.objectives._base import Metrics, frozen
@@ -64,8 +65,17 @@ class Following:
         """Whether a step of `ULA` is split between the old model and the new one, which spares a score."""
         return isinstance(self.kernel, ULA) and self.num_steps == 1 and self.num_moved is None
 
-    def start(self, energy: AbstractEnergy, law: AbstractDensity, num: int, *, key: PRNGKey) -> Walkers:
-        """Draws of a known law, with the weights exp(−E)/law that make them a sample of the model."""
+    def check(self, name: str) -> None:
+        """Raise `KernelMismatch`, in the name of an objective, unless the work of the kernel is known."""
+        if not (self.kernel.exact or isinstance(self.kernel, ULA)):
+            raise KernelMismatch(
+                f"{name} knows the work of exact kernels and of ULA; that of {type(self.kernel).__name__} is unknown. "
+                "Try MALA(0.01) or ULA(0.01)."
+            )
+
+    def start(self, energy: AbstractEnergy, law: AbstractDensity | None, num: int, *, key: PRNGKey) -> Walkers:
+        """Draws of a law, by default `starting_law`, with the weights exp(−E)/law that make them one of the model."""
+        law = starting_law(energy) if law is None else law
         draw_key, pick_key = jax.random.split(key)
         x = jax.vmap(lambda k: law.draw(key=k))(jax.random.split(draw_key, num))
         high = -_values(energy, x) - jax.vmap(law.log_prob)(x)

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from energax._errors import ArgumentError, KernelMismatch
+from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities import AbstractDensity, starting_law
 from energax.energies import AbstractEnergy, marginal, observed_space
-from energax.kernels import ULA, AbstractKernel, target
+from energax.kernels import AbstractKernel, target
 from energax.objectives._base import AbstractObjective, Metrics, frozen
 from energax.objectives._contrastive import check_steps, flat
 from energax.objectives._walkers import Following, Walkers, walker_metrics
@@ -87,10 +87,11 @@ class Watched(AbstractObjective):
                 "Watched needs at least two walkers and moves them at every first, second ... update, got "
                 f"num_walkers={self.num_walkers}, every={self.every}."
             )
-        if not (self.kernel.exact or isinstance(self.kernel, ULA)):
-            raise KernelMismatch(
-                f"Watched knows the work of exact kernels and of ULA; that of {type(self.kernel).__name__} is unknown."
-            )
+        self._following.check(type(self).__name__)
+
+    @property
+    def _following(self) -> Following:
+        return Following(self.kernel, self.num_steps)
 
     def check(self, energy: AbstractEnergy) -> None:
         self.objective.check(energy)
@@ -103,8 +104,7 @@ class Watched(AbstractObjective):
 
     def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> WatchedState:
         inner_key, walker_key = jax.random.split(key)
-        law = starting_law(energy) if self.start is None else self.start
-        walkers = Following(self.kernel, self.num_steps).start(energy, law, self.num_walkers, key=walker_key)
+        walkers = self._following.start(energy, self.start, self.num_walkers, key=walker_key)
         told = self._judged(frozen(energy), batch, walkers)
         return WatchedState(self.objective.init(energy, batch, key=inner_key), walkers, told, jnp.zeros((), jnp.int32))
 
@@ -116,7 +116,7 @@ class Watched(AbstractObjective):
         now = frozen(energy)
 
         def moved() -> tuple[Walkers, Metrics]:
-            walkers, _ = Following(self.kernel, self.num_steps).follow(now, state.walkers, key=walker_key)
+            walkers, _ = self._following.follow(now, state.walkers, key=walker_key)
             return walkers, self._judged(now, batch, walkers)
 
         if self.every == 1:
