@@ -3,6 +3,7 @@
 from energax.objectives._adversarial import AdversarialLikelihood as AdversarialLikelihood
 from energax.objectives._adversarial import FlowContrastive as FlowContrastive
 from energax.objectives._base import AbstractObjective as AbstractObjective
+from energax.objectives._base import AbstractStatelessObjective as AbstractStatelessObjective
 from energax.objectives._base import Metrics as Metrics
 from energax.objectives._base import frozen as frozen
 from energax.objectives._companions import Companion as Companion
@@ -49,6 +50,7 @@ from energax.objectives._watched import WatchedState as WatchedState
 __all__ = [
     "AbstractObjective",
     "AbstractPerturbation",
+    "AbstractStatelessObjective",
     "AdversarialLikelihood",
     "AtTemperature",
     "Companion",

@@ -11,12 +11,12 @@ from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities import AbstractDensity, has_smooth_draws
 from energax.energies import AbstractEnergy, marginal
-from energax.objectives._base import AbstractObjective, Metrics, as_number, require_score
+from energax.objectives._base import AbstractStatelessObjective, Metrics, as_number, require_score
 from energax.objectives._companions import companion
 from energax.objectives._noise_contrastive import classify, require_same_space
 
 
-class FlowContrastive(AbstractObjective):
+class FlowContrastive(AbstractStatelessObjective):
     """Flow-contrastive estimation: noise-contrastive estimation against a flow that learns to look like the data.
 
     The loss is that of `NoiseContrastive` with ν = 1 and q the flow. Energy and log Z go down, the flow goes up, by the
@@ -50,18 +50,13 @@ class FlowContrastive(AbstractObjective):
         require_score(type(self).__name__, energy)
         require_same_space(type(self).__name__, energy, self.flow)
 
-    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
-        del energy, batch, key
-
-    def loss(
-        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
+    def measure(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
         noise = jax.vmap(lambda k: self.flow.draw(key=k))(jax.random.split(key, batch.shape[0]))
         loss, metrics = classify(energy, self.flow, self.log_z, batch, noise, 0.0)
-        return loss, (state, {**metrics, "flow_log_likelihood": jnp.mean(jax.vmap(self.flow.log_prob)(batch))})
+        return loss, {**metrics, "flow_log_likelihood": jnp.mean(jax.vmap(self.flow.log_prob)(batch))}
 
 
-class AdversarialLikelihood(AbstractObjective):
+class AdversarialLikelihood(AbstractStatelessObjective):
     """Maximum likelihood with a generator in the place of the chains: min over E, max over q.
 
     loss = E_data[E] − E_q[E + log q]. Since E_q[E] − S(q) ≥ −log Z, with equality where q is the law of the energy, it
@@ -105,12 +100,7 @@ class AdversarialLikelihood(AbstractObjective):
         require_score(type(self).__name__, energy)
         require_same_space(type(self).__name__, energy, self.generator)
 
-    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
-        del energy, batch, key
-
-    def loss(
-        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
+    def measure(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
         observed = marginal(energy)
         drawn = jax.vmap(lambda k: self.generator.draw(key=k))(jax.random.split(key, self.num_draws))
         at_data, at_model = jnp.mean(jax.vmap(observed)(batch)), jnp.mean(jax.vmap(observed)(drawn))
@@ -123,7 +113,7 @@ class AdversarialLikelihood(AbstractObjective):
             "entropy": entropy,
             "log_z": log_z,
         }
-        return at_data + log_z, (state, metrics)
+        return at_data + log_z, metrics
 
 
 def _require_smooth(name: str, law: AbstractDensity) -> None:

@@ -43,6 +43,23 @@ class AbstractObjective(eqx.Module):
         """The number to differentiate, the next state, and metrics."""
 
 
+class AbstractStatelessObjective(AbstractObjective):
+    """An objective that carries nothing from one update to the next."""
+
+    @abc.abstractmethod
+    def measure(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
+        """The number to differentiate, and metrics."""
+
+    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
+        del energy, batch, key
+
+    def loss(
+        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
+    ) -> tuple[Scalar, tuple[None, Metrics]]:
+        loss, metrics = self.measure(energy, batch, key=key)
+        return loss, (state, metrics)
+
+
 def frozen(energy: AbstractEnergy) -> AbstractEnergy:
     """The same energy without gradients: what chains move in."""
     return jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, energy)

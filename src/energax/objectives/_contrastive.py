@@ -11,13 +11,13 @@ from energax._errors import ArgumentError, KernelMismatch
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, marginal, observed_space
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
-from energax.objectives._base import AbstractObjective, Metrics, as_positions, frozen
+from energax.objectives._base import AbstractObjective, AbstractStatelessObjective, Metrics, as_positions, frozen
 from energax.sampling import run_steps
 
 _NUM_WATCHED = 128
 
 
-class ContrastiveDivergence(AbstractObjective):
+class ContrastiveDivergence(AbstractStatelessObjective):
     """CD-k: E_data[∂E] − E[∂E] at the ends of k-step chains that start at the data.
 
     With F the observed energy, loss = mean F(data) − mean F(chains), chains held constant.
@@ -44,17 +44,12 @@ class ContrastiveDivergence(AbstractObjective):
     def check(self, energy: AbstractEnergy) -> None:
         target(energy, self.kernel)
 
-    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
-        del energy, batch, key
-
-    def loss(
-        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
+    def measure(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
         keys = jax.random.split(key, jax.tree.leaves(batch)[0].shape[0])
         start = as_positions(energy, batch)
         ends, info = run_chains(energy, self.kernel, start, keys, self.num_steps)
         loss, metrics = contrast(energy, batch, ends)
-        return loss, (state, {**metrics, **info, **watch(energy, batch, start, ends)})
+        return loss, {**metrics, **info, **watch(energy, batch, start, ends)}
 
 
 class PersistentState(eqx.Module):

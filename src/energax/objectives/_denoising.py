@@ -10,10 +10,10 @@ from jaxtyping import Array
 from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, at_level, marginal, value_and_score
-from energax.objectives._base import AbstractObjective, Metrics, frozen, normal_apart, require_score
+from energax.objectives._base import AbstractStatelessObjective, Metrics, frozen, normal_apart, require_score
 
 
-class DenoisingScoreMatching(AbstractObjective):
+class DenoisingScoreMatching(AbstractStatelessObjective):
     """Denoising score matching at one noise level: the energy of the data law smeared with N(0, σ²).
 
     With x̃ = x + σξ, ξ ~ N(0, I), loss = ½ E ‖σ ∇E(x̃) − ξ‖², which is σ² times the usual
@@ -47,19 +47,14 @@ class DenoisingScoreMatching(AbstractObjective):
     def check(self, energy: AbstractEnergy) -> None:
         require_score(type(self).__name__, energy)
 
-    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
-        del energy, batch, key
-
-    def loss(
-        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
+    def measure(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
         observed = marginal(energy)
         sigma = self.noise_scale
 
         noise = normal_apart((self.num_pairs, *batch.shape), batch.dtype, key=key)
         pairs = jnp.concatenate([noise, -noise])
         losses = jax.vmap(lambda xi: jax.vmap(lambda x, xi: _residual(observed, x, sigma, xi))(batch, xi))(pairs)
-        return jnp.mean(losses), (state, self._metrics(frozen(observed), batch, noise[0]))
+        return jnp.mean(losses), self._metrics(frozen(observed), batch, noise[0])
 
     def _metrics(self, energy: AbstractEnergy, batch: Configuration, noise: Array) -> Metrics:
         """Energies of the data and of data smeared ten times as much: their gap grows as the energy forms."""
@@ -68,7 +63,7 @@ class DenoisingScoreMatching(AbstractObjective):
         return {"energy_data": at_data, "energy_noise": at_noise}
 
 
-class MultiScaleDenoising(AbstractObjective):
+class MultiScaleDenoising(AbstractStatelessObjective):
     """Denoising score matching at many noise levels: the energies of the data smeared with each of them.
 
     Trains a family E(x; σ), given as its member `energies.AtLevel(model, sigma)`, with the loss of
@@ -104,12 +99,7 @@ class MultiScaleDenoising(AbstractObjective):
         require_score(type(self).__name__, energy)
         at_level(energy, self.noise_scales[0])
 
-    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
-        del energy, batch, key
-
-    def loss(
-        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
+    def measure(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
         noise_key, first_key = jax.random.split(key)
         noise = normal_apart((self.num_pairs, *batch.shape), batch.dtype, key=noise_key)
         count = len(self.noise_scales)
@@ -123,7 +113,7 @@ class MultiScaleDenoising(AbstractObjective):
 
         losses = jax.vmap(row, in_axes=(0, 1, 0))(batch, noise, sigmas)
         at_data = jnp.mean(jax.vmap(marginal(frozen(energy)))(batch))
-        return jnp.mean(losses), (state, {"energy_data": at_data})
+        return jnp.mean(losses), {"energy_data": at_data}
 
 
 def _residual(observed: AbstractEnergy, x: Array, sigma: float | Array, noise: Array) -> Scalar:

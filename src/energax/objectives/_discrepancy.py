@@ -10,7 +10,7 @@ from jaxtyping import Array
 from energax._errors import ArgumentError, KernelMismatch, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, marginal, observed_space
-from energax.objectives._base import AbstractObjective, Metrics, as_positions, require_confined
+from energax.objectives._base import AbstractStatelessObjective, Metrics, as_positions, require_confined
 from energax.random import normal
 from energax.spaces import AbstractArraySpace, AbstractDiscreteSpace, AbstractSpace
 
@@ -96,7 +96,7 @@ class NeighbourPerturbation(AbstractPerturbation):
         return jnp.where(here.reshape(x.shape), values[value].reshape(*site.shape, *[1] * len(space.shape)), x)
 
 
-class EnergyDiscrepancy(AbstractObjective):
+class EnergyDiscrepancy(AbstractStatelessObjective):
     """Energy discrepancy: contrast with what the model would have made of the same perturbed data.
 
     A row x is perturbed to y ~ q(y | x), and y is perturbed M times back, x'_j ~ q(x' | y). Then
@@ -145,12 +145,7 @@ class EnergyDiscrepancy(AbstractObjective):
         require_confined(energy)
         marginal(energy)
 
-    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
-        del energy, batch, key
-
-    def loss(
-        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
+    def measure(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
         observed, rows = marginal(energy), as_positions(energy, batch)
         space = observed.space
         assert isinstance(space, AbstractArraySpace)
@@ -165,7 +160,7 @@ class EnergyDiscrepancy(AbstractObjective):
         weight = jnp.full_like(gaps[:, :1], jnp.log(self.stabiliser))
         losses = jax.nn.logsumexp(jnp.concatenate([weight, gaps], axis=1), axis=1) - jnp.log(self.num_samples)
         metrics = {"energy_data": jnp.mean(at_rows), "energy_noise": jnp.mean(at_back)}
-        return jnp.mean(losses), (state, jax.lax.stop_gradient(metrics))
+        return jnp.mean(losses), jax.lax.stop_gradient(metrics)
 
 
 def _require_sites(name: str, space: AbstractSpace) -> None:

@@ -10,10 +10,10 @@ from energax._errors import NotTractable
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, log_normalizer, marginal
 from energax.exact import differentiable_log_z
-from energax.objectives._base import AbstractObjective, Metrics
+from energax.objectives._base import AbstractStatelessObjective, Metrics
 
 
-class ExactLikelihood(AbstractObjective):
+class ExactLikelihood(AbstractStatelessObjective):
     """Exact maximum likelihood: loss = mean F(data) + log Z, the mean of −log p.
 
     Log Z in closed form where there is one, else by enumeration, or by quadrature for one or two real coordinates; its
@@ -39,16 +39,11 @@ class ExactLikelihood(AbstractObjective):
     def check(self, energy: AbstractEnergy) -> None:
         eqx.filter_eval_shape(self._log_z, energy)
 
-    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
-        del energy, batch, key
-
-    def loss(
-        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
+    def measure(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
         del key
         at_data, log_z = jnp.mean(jax.vmap(marginal(energy))(batch)), self._log_z(energy)
         loss = at_data + log_z
-        return loss, (state, {"energy_data": at_data, "log_z": log_z, "log_likelihood": -loss})
+        return loss, {"energy_data": at_data, "log_z": log_z, "log_likelihood": -loss}
 
     def _log_z(self, energy: AbstractEnergy) -> Scalar:
         try:

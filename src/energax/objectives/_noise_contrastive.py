@@ -14,7 +14,7 @@ from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities import AbstractDensity
 from energax.energies import AbstractEnergy, marginal, observed_space
 from energax.objectives._base import (
-    AbstractObjective,
+    AbstractStatelessObjective,
     Metrics,
     as_number,
     normal_apart,
@@ -25,7 +25,7 @@ from energax.objectives._companions import companion
 from energax.spaces import Euclidean
 
 
-class NoiseContrastive(AbstractObjective):
+class NoiseContrastive(AbstractStatelessObjective):
     """Noise-contrastive estimation: a classifier of data against noise, which learns log Z beside the energy.
 
     With noise y ~ q, ν draws of it for each row, and l(x) = −E(x) − c − log q(x) − log ν,
@@ -68,18 +68,13 @@ class NoiseContrastive(AbstractObjective):
     def check(self, energy: AbstractEnergy) -> None:
         require_same_space(type(self).__name__, energy, self.noise)
 
-    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
-        del energy, batch, key
-
-    def loss(
-        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
+    def measure(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
         noise = jax.vmap(lambda k: self.noise.draw(key=k))(jax.random.split(key, self.num_noise * _rows(batch)))
         loss, metrics = classify(energy, self.noise, self.log_z, batch, noise, math.log(self.num_noise))
-        return loss, (state, metrics)
+        return loss, metrics
 
 
-class ConditionalNoiseContrastive(AbstractObjective):
+class ConditionalNoiseContrastive(AbstractStatelessObjective):
     """Conditional noise-contrastive estimation: each row against its own copies with noise, without any log Z.
 
     With y = x + σξ folded into the space, ξ ~ N(0, I), loss = 2 E log(1 + exp(E(x) − E(y))), by which the pair (x, y)
@@ -111,22 +106,17 @@ class ConditionalNoiseContrastive(AbstractObjective):
     def check(self, energy: AbstractEnergy) -> None:
         require_score(type(self).__name__, energy)
 
-    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
-        del energy, batch, key
-
-    def loss(
-        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
+    def measure(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
         observed = marginal(energy)
         noise = normal_apart((self.num_noise, *batch.shape), batch.dtype, key=key)
         moved = jax.vmap(jax.vmap(observed.space.fold))(batch + self.noise_scale * noise)
         at_data, at_noise = jax.vmap(observed)(batch), jax.vmap(jax.vmap(observed))(moved)
         rises = at_noise - at_data
         metrics = {"energy_data": jnp.mean(at_data), "energy_noise": jnp.mean(at_noise), "accuracy": _share(rises)}
-        return 2 * jnp.mean(jax.nn.softplus(-rises)), (state, metrics)
+        return 2 * jnp.mean(jax.nn.softplus(-rises)), metrics
 
 
-class RankingNCE(AbstractObjective):
+class RankingNCE(AbstractStatelessObjective):
     """Ranking noise-contrastive estimation: which of 1 + K candidates is the row of the data.
 
     With noise x_1 ... x_K ~ q and s(x) = −E(x) − log q(x), loss = −E_data log(exp s(x_0) / Σ_{j=0}^K exp s(x_j)).
@@ -153,12 +143,7 @@ class RankingNCE(AbstractObjective):
     def check(self, energy: AbstractEnergy) -> None:
         require_same_space(type(self).__name__, energy, self.noise)
 
-    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
-        del energy, batch, key
-
-    def loss(
-        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
+    def measure(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
         observed = marginal(energy)
         keys = jax.random.split(key, self.num_noise * _rows(batch)).reshape(_rows(batch), self.num_noise)
         noise = jax.vmap(jax.vmap(lambda k: self.noise.draw(key=k)))(keys)
@@ -171,7 +156,7 @@ class RankingNCE(AbstractObjective):
             "energy_noise": jnp.mean(at_noise),
             "accuracy": _share(data_score - jnp.max(noise_score, axis=1)),
         }
-        return jnp.mean(jax.nn.logsumexp(scores, axis=1) - data_score), (state, metrics)
+        return jnp.mean(jax.nn.logsumexp(scores, axis=1) - data_score), metrics
 
 
 def classify(

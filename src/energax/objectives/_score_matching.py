@@ -10,11 +10,11 @@ from jaxtyping import Array, Float
 from energax._errors import ArgumentError, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, marginal, observed_space, score
-from energax.objectives._base import AbstractObjective, Metrics, apart, require_score
+from energax.objectives._base import AbstractStatelessObjective, Metrics, apart, require_score
 from energax.spaces import Box
 
 
-class ScoreMatching(AbstractObjective):
+class ScoreMatching(AbstractStatelessObjective):
     """Implicit score matching: the Fisher divergence between the data and the model, integrated by parts.
 
     loss = E_data[½ ‖∇E‖² − ΔE], which is ½ E_data ‖∇E + ∇log p_data‖² up to a number that does not depend on the
@@ -44,12 +44,7 @@ class ScoreMatching(AbstractObjective):
     def check(self, energy: AbstractEnergy) -> None:
         _require_parts(type(self).__name__, energy)
 
-    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
-        del energy, batch, key
-
-    def loss(
-        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
+    def measure(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
         del key
         observed = marginal(energy)
 
@@ -59,10 +54,10 @@ class ScoreMatching(AbstractObjective):
             return jnp.sum(here**2), jnp.sum(jax.vmap(lambda v: jnp.sum(v * along(v)))(basis))
 
         squared, laplacian = (jnp.mean(values) for values in jax.vmap(one)(batch))
-        return 0.5 * squared - laplacian, (state, {"squared_score": squared, "laplacian": laplacian})
+        return 0.5 * squared - laplacian, {"squared_score": squared, "laplacian": laplacian}
 
 
-class SlicedScoreMatching(AbstractObjective):
+class SlicedScoreMatching(AbstractStatelessObjective):
     """Sliced score matching: the Laplacian of `ScoreMatching` replaced by second derivatives along random directions.
 
     loss = E_data[½ ‖∇E‖² − vᵀ(∇²E)v] with signs v ∈ {−1, +1}^d, for which E vvᵀ = I: its mean over v is the loss of
@@ -88,12 +83,7 @@ class SlicedScoreMatching(AbstractObjective):
     def check(self, energy: AbstractEnergy) -> None:
         _require_parts(type(self).__name__, energy)
 
-    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
-        del energy, batch, key
-
-    def loss(
-        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
+    def measure(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
         observed = marginal(energy)
 
         def one(x: Array, directions: Array) -> tuple[Scalar, Scalar]:
@@ -102,10 +92,10 @@ class SlicedScoreMatching(AbstractObjective):
 
         directions = _signs(batch, self.num_projections, key=key)
         squared, laplacian = (jnp.mean(values) for values in jax.vmap(one)(batch, directions))
-        return 0.5 * squared - laplacian, (state, {"squared_score": squared, "laplacian": laplacian})
+        return 0.5 * squared - laplacian, {"squared_score": squared, "laplacian": laplacian}
 
 
-class FiniteDifferenceScoreMatching(AbstractObjective):
+class FiniteDifferenceScoreMatching(AbstractStatelessObjective):
     """Score matching from values of the energy alone: both derivatives along v are central differences.
 
     With E± = E(x ± εv) and signs v ∈ {−1, +1}^d, loss = E_data[⅛ (E₊ − E₋)² − (E₊ + E₋ − 2E)]/ε², which is
@@ -136,12 +126,7 @@ class FiniteDifferenceScoreMatching(AbstractObjective):
     def check(self, energy: AbstractEnergy) -> None:
         _require_parts(type(self).__name__, energy)
 
-    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
-        del energy, batch, key
-
-    def loss(
-        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
+    def measure(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
         observed = marginal(energy)
         fold = observed.space.fold
         steps = self.spacing * jnp.moveaxis(_signs(batch, self.num_projections, key=key), 1, 0)
@@ -151,7 +136,7 @@ class FiniteDifferenceScoreMatching(AbstractObjective):
         # In this order, so that the large common part of the three energies drops out before it can round.
         laplacian = jnp.mean((up - here) + (down - here)) / self.spacing**2
         metrics = {"squared_score": squared, "laplacian": laplacian}
-        return 0.5 * squared - laplacian, (state, metrics)
+        return 0.5 * squared - laplacian, metrics
 
 
 def _signs(batch: Array, num: int, *, key: PRNGKey) -> Float[Array, "row num ..."]:

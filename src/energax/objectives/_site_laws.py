@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from energax._errors import ArgumentError, KernelMismatch
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, conditional_logits, conditional_logits_at, marginal, observed_space
-from energax.objectives._base import AbstractObjective, Metrics, as_positions, frozen
+from energax.objectives._base import AbstractStatelessObjective, Metrics, as_positions, frozen
 from energax.spaces import AbstractDiscreteSpace, AbstractTwoValuedSpace
 
 
@@ -63,7 +63,7 @@ def site_ratios(energy: AbstractEnergy, x: Array, sites: Int[Array, " n"] | None
     return SiteRatios(jnp.where(allowed, logits - here, 0), own, allowed)
 
 
-class AbstractSiteObjective(AbstractObjective):
+class AbstractSiteObjective(AbstractStatelessObjective):
     """An objective that is a sum over sites of something that only the law of the site given the others decides.
 
     The loss is the sum over sites of `site_losses`, the mean of each over the rows of the batch. With `num_sites`
@@ -87,12 +87,7 @@ class AbstractSiteObjective(AbstractObjective):
             raise ArgumentError(f"{name} has num_sites={self.num_sites}, but there are {space.num_sites} sites.")
         marginal(energy)
 
-    def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> None:
-        del energy, batch, key
-
-    def loss(
-        self, energy: AbstractEnergy, batch: Configuration, state: None, *, key: PRNGKey
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
+    def measure(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
         observed, rows = marginal(energy), as_positions(energy, batch)
         total = observed_space(energy).num_sites  # pyright: ignore[reportAttributeAccessIssue]
         site_key, noise_key = jax.random.split(key)
@@ -104,7 +99,7 @@ class AbstractSiteObjective(AbstractObjective):
             ratios = jax.vmap(lambda x, s: site_ratios(observed, x, s))(rows, sites)
         loss = total * jnp.mean(self.site_losses(ratios))
         metrics = {"pseudo_log_likelihood": total * jnp.mean(ratios.at_own(ratios.log_probs))}
-        return loss, (state, {**metrics, **_energies(frozen(observed), rows, key=noise_key)})
+        return loss, {**metrics, **_energies(frozen(observed), rows, key=noise_key)}
 
 
 def _energies(energy: AbstractEnergy, rows: Array, *, key: PRNGKey) -> Metrics:
