@@ -1,4 +1,10 @@
-"""Instances whose log Z and moments are known exactly, by what `energax free-energy FILE` runs: within 4.9 error bars.
+"""Instances whose log Z and moments are known exactly, by what `energax free-energy FILE` runs: within error bars.
+
+Error bars come from 16 ladders: (value - truth) / stderr has Student's law with 15 degrees of freedom, of which one in
+5,000 lies beyond 4.9, and several hundred numbers are looked at here. Each has the false-alarm rate of 4.9 bars of a
+normal law, which lies at 7.8 of these. Repeats of the ladders of dense_n18_s1 at β = 3 (64 of 2,000 sweeps, 24 of
+20,000): the mean square of log Z in error bars is 0.90 and 1.05, and there is no bias to be seen (-0.0014 ± 0.0022 and
+0.0009 ± 0.0012 nats).
 
 Printed for each (``pytest -s``): what was checked, its largest error and distance in error bars, seconds.
 """
@@ -10,12 +16,14 @@ import time
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from energax import runs
+from energax.testing import FALSE_ALARM
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_data]
 
-WITHIN = 4.9
+WITHIN = float(student.isf(FALSE_ALARM / 2, df=15))
 NETWORKS = ("Grids_11", "Grids_12", "Grids_13", "DBN_11", "DBN_12", "DBN_14", "DBN_15")
 """Those of at most 100 variables."""
 DENSE = (
