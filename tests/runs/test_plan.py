@@ -69,6 +69,13 @@ def test_a_recipe_comes_with_its_objective(files: Path) -> None:
     assert config.training.num_steps == 9
 
 
+def test_an_objective_of_a_family_brings_its_model(files: Path) -> None:
+    config, _ = runs.plan(files / "table.npy", objective="multi-scale-denoising")
+    assert config.model["name"] == "noise-mlp"
+    with pytest.raises(EnergaxError, match="a family with a level is needed"):
+        runs.plan(files / "table.npy", objective="multi-scale-denoising", model="mlp")
+
+
 class Planned(Exception):
     """Carries the configuration out of a command that would train now."""
 

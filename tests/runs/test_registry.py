@@ -23,6 +23,7 @@ def rows() -> dict[str, Data]:
         "rbm": sets.from_array(pictures, binarize="threshold"),
         "gaussian-rbm": sets.from_array(rng.normal(size=(12, 3))),
         "mlp": sets.from_array(rng.normal(size=(12, 3))),
+        "noise-mlp": sets.from_array(rng.normal(size=(12, 3))),
         "conv": sets.from_array(pictures, flatten=False),
     }
 
@@ -57,17 +58,35 @@ def test_kernels(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(runs.OBJECTIVES))
-def test_objectives(name: str) -> None:
+def test_objectives(name: str, rows: dict[str, Data]) -> None:
     kernel = runs.build_kernel({"name": "hmc"})
-    assert isinstance(runs.build_objective({"name": name}, kernel), runs.OBJECTIVES[name].cls)
+    assert isinstance(runs.build_objective({"name": name}, kernel, rows["mlp"]), runs.OBJECTIVES[name].cls)
 
 
-def test_regularisers_wrap_the_objective_only_where_they_are_asked_for() -> None:
+def test_laws_of_objectives_are_fitted_to_the_data(rows: dict[str, Data]) -> None:
+    """Noise and flows begin where the data are, in their scale; the noise levels end at that of the data."""
+    far = sets.from_array(np.random.default_rng(4).normal(7.0, 3.0, (400, 2)), test=np.zeros((1, 2)))
+    train = far.train.array().astype(np.float64)
+    kernel = runs.build_kernel({"name": "hmc"})
+    for name, law in (("nce", "noise"), ("ranking-nce", "noise"), ("flow-contrastive", "flow")):
+        density = getattr(runs.build_objective({"name": name}, kernel, far), law)
+        draws = np.asarray(jax.vmap(lambda k, d=density: d.draw(key=k))(jax.random.split(KEY, 500)))
+        assert np.abs(draws.mean(0) - train.mean(0)).max() < 0.5 * train.std(), name
+        assert 0.5 < draws.std() / train.std() < 2, name
+    levels = runs.build_objective({"name": "multi-scale-denoising", "num_levels": 3}, kernel, far).noise_scales
+    np.testing.assert_allclose(levels, [train.std(), (0.1 * train.std()) ** 0.5, 0.1], rtol=0.02)
+    with pytest.raises(ArgumentError, match="needs 0 < --least-noise < --most-noise"):
+        runs.build_objective({"name": "multi-scale-denoising", "least_noise": 9.0}, kernel, far)
+    with pytest.raises(ArgumentError, match="Flows are laws of vectors of real numbers"):
+        runs.build_objective({"name": "adversarial"}, kernel, rows["rbm"])
+
+
+def test_regularisers_wrap_the_objective_only_where_they_are_asked_for(rows: dict[str, Data]) -> None:
     def built(**training: float) -> objectives.AbstractObjective:
         config = runs.RunConfig(
             runs.DataConfig("x"), {}, {"name": "score-matching"}, {}, runs.TrainingConfig(**training)
         )
-        return runs.build_regularised(config, runs.build_kernel({"name": "hmc"}))
+        return runs.build_regularised(config, runs.build_kernel({"name": "hmc"}), rows["mlp"])
 
     assert isinstance(built(), objectives.ScoreMatching)
     both = built(data_noise=0.1, energy_l2=0.5)
@@ -80,7 +99,7 @@ def test_regularisers_wrap_the_objective_only_where_they_are_asked_for() -> None
 def test_the_defaults_of_a_model_exist_and_fit(name: str, rows: dict[str, Data]) -> None:
     defaults = runs.DEFAULTS[name]
     kernel = runs.build_kernel(defaults.kernel)
-    runs.build_objective(defaults.objective, kernel).check(
+    runs.build_objective(defaults.objective, kernel, rows[name]).check(
         runs.build_energy({"name": name, "hidden": 5}, rows[name], key=KEY)
     )
 

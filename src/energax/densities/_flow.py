@@ -8,6 +8,8 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import ArrayLike
 
 from energax._errors import ArgumentError, MissingExtra
 from energax._typing import PRNGKey, Scalar
@@ -69,14 +71,27 @@ def _(density: Flow) -> bool:
     return True
 
 
-def autoregressive_flow(dim: int, *, num_layers: int = 4, width: int = 32, depth: int = 1, key: PRNGKey) -> Flow:
+def autoregressive_flow(
+    dim: int,
+    *,
+    num_layers: int = 4,
+    width: int = 32,
+    depth: int = 1,
+    mean: ArrayLike = 0.0,
+    scale: ArrayLike = 1.0,
+    key: PRNGKey,
+) -> Flow:
     """An untrained masked autoregressive flow with affine layers over N(0, I), whose draws take one pass.
+
+    The flow is followed by x ↦ mean + scale · x, trained like the rest, so that it begins near data of any size.
 
     Args:
         dim: Number of coordinates.
         num_layers: Number of layers, each after a permutation of the coordinates.
         width: Units in the hidden layers of each conditioner.
         depth: Number of hidden layers.
+        mean: A number, or one for each coordinate.
+        scale: The same, positive.
         key: Random key of the weights.
 
     Raises:
@@ -86,6 +101,9 @@ def autoregressive_flow(dim: int, *, num_layers: int = 4, width: int = 32, depth
     made = _flowjax("flows").masked_autoregressive_flow(
         key, base_dist=base, flow_layers=num_layers, nn_width=width, nn_depth=depth, invert=False
     )
+    if np.any(mean) or np.any(np.asarray(scale) != 1):
+        loc, width_of = (jnp.broadcast_to(jnp.asarray(v, jnp.result_type(float)), (dim,)) for v in (mean, scale))
+        made = _flowjax("distributions").Transformed(made, _flowjax("bijections").Affine(loc, width_of))
     return Flow(made)
 
 

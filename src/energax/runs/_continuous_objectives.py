@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from energax import kernels, objectives
-from energax.runs._entry import Entry
+from energax import objectives
+from energax.runs._entry import Entry, Given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,28 +50,28 @@ class KernelSteinConfig:
     """Width of the kernel, in the model's units; the median distance of the first batch by default."""
 
 
-def _build_ksd(config: KernelSteinConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
-    del kernel
+def _build_ksd(config: KernelSteinConfig, given: Given) -> objectives.AbstractObjective:
+    del given
     return objectives.KernelStein(config.bandwidth)
 
 
-def _build_sm(config: ScoreMatchingConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
-    del config, kernel
+def _build_sm(config: ScoreMatchingConfig, given: Given) -> objectives.AbstractObjective:
+    del config, given
     return objectives.ScoreMatching()
 
 
-def _build_ssm(config: SlicedConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
-    del kernel
+def _build_ssm(config: SlicedConfig, given: Given) -> objectives.AbstractObjective:
+    del given
     return objectives.SlicedScoreMatching(config.num_projections)
 
 
-def _build_fdsm(config: FiniteDifferenceConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
-    del kernel
+def _build_fdsm(config: FiniteDifferenceConfig, given: Given) -> objectives.AbstractObjective:
+    del given
     return objectives.FiniteDifferenceScoreMatching(config.spacing, config.num_projections)
 
 
-def _build_cnce(config: ConditionalNCEConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
-    del kernel
+def _build_cnce(config: ConditionalNCEConfig, given: Given) -> objectives.AbstractObjective:
+    del given
     return objectives.ConditionalNoiseContrastive(config.noise_scale, config.num_noise)
 
 

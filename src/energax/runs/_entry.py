@@ -6,6 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from energax.data import Data
+from energax.kernels import AbstractKernel
+
 C = TypeVar("C")
 
 
@@ -28,6 +31,16 @@ class Entry(Generic[C]):
     build: Callable[..., Any]
     summary: str
     domain: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """What an objective may be built from, beside its own options."""
+
+    kernel: AbstractKernel
+    """What moves its chains, if it has any."""
+    data: Data
+    """What it will learn from: the laws that it sets data against are fitted to them."""
 
 
 @dataclasses.dataclass(frozen=True)

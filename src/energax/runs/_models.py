@@ -13,6 +13,7 @@ from energax._errors import ArgumentError
 from energax._typing import PRNGKey
 from energax.data import Data
 from energax.runs._entry import Entry
+from energax.spaces import Euclidean
 
 _MOST_LAYERS = 100
 
@@ -45,6 +46,20 @@ class MLPConfig:
     """Number of hidden layers."""
     activation: str = "silu"
     """silu, tanh, softplus, elu or relu."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseMLPConfig:
+    """Options of the fully connected network of all noise levels."""
+
+    hidden: int = 128
+    """Width of each hidden layer."""
+    layers: int = 2
+    """Number of hidden layers."""
+    activation: str = "silu"
+    """silu, tanh, softplus, elu or relu."""
+    level: float = 0.1
+    """Noise level, in the model's units, at which the model is used once it is trained."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +104,18 @@ def _build_mlp(config: MLPConfig, data: Data, *, key: PRNGKey) -> energies.Abstr
     )
 
 
+def _build_noise_mlp(config: NoiseMLPConfig, data: Data, *, key: PRNGKey) -> energies.AbstractEnergy:
+    _check_layers("noise-mlp", config.hidden, config.layers)
+    if not config.level > 0:
+        raise ArgumentError(f"noise-mlp needs --level > 0, got {config.level}.")
+    if not isinstance(data.space, Euclidean):
+        raise ArgumentError(f"noise-mlp adds noise to real numbers, but {data.name} lives on {data.space}.")
+    hidden = (config.hidden,) * config.layers
+    scale = _confinement(data).scale / 2
+    family = energies.NoiseConditionalMLP(data.space, hidden=hidden, activation=config.activation, scale=scale, key=key)
+    return energies.AtLevel(family, config.level)
+
+
 def _build_conv(config: ConvNetConfig, data: Data, *, key: PRNGKey) -> energies.AbstractEnergy:
     if data.image_shape is None:
         raise ArgumentError(f"conv is a model of images, but {data.name} holds rows of shape {data.space.shape}.")
@@ -127,6 +154,14 @@ MODELS: dict[str, Entry[Any]] = {
             GaussianRBMConfig,
             _build_gaussian_rbm,
             "restricted Boltzmann machine with real visible units",
+            "continuous",
+        ),
+        Entry(
+            "noise-mlp",
+            energies.AtLevel,
+            NoiseMLPConfig,
+            _build_noise_mlp,
+            "fully connected network of all noise levels, used at the least of them",
             "continuous",
         ),
     )

@@ -9,7 +9,8 @@ from typing import Any
 from energax import kernels, objectives
 from energax._errors import ArgumentError
 from energax.runs._continuous_objectives import CONTINUOUS
-from energax.runs._entry import Entry
+from energax.runs._entry import Entry, Given
+from energax.runs._fitted_objectives import FITTED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,28 +111,28 @@ class DiscrepancyConfig:
     """Ways back for each row."""
 
 
-def _build_pcd(config: PersistentCDConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+def _build_pcd(config: PersistentCDConfig, given: Given) -> objectives.AbstractObjective:
     return objectives.PersistentCD(
-        kernel,
+        given.kernel,
         config.num_chains,
         config.chain_steps,
         reservoir=config.reservoir,
         restart=config.restart,
-        adapt_step_size=isinstance(kernel, kernels.AbstractStepSizeKernel) and kernel.exact,
+        adapt_step_size=isinstance(given.kernel, kernels.AbstractStepSizeKernel) and given.kernel.exact,
     )
 
 
-def _build_cd(config: CDConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
-    return objectives.ContrastiveDivergence(kernel, config.chain_steps)
+def _build_cd(config: CDConfig, given: Given) -> objectives.AbstractObjective:
+    return objectives.ContrastiveDivergence(given.kernel, config.chain_steps)
 
 
-def _build_tempered(config: TemperedPCDConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
-    return objectives.TemperedPCD(kernel, config.num_chains, config.num_levels, config.chain_steps)
+def _build_tempered(config: TemperedPCDConfig, given: Given) -> objectives.AbstractObjective:
+    return objectives.TemperedPCD(given.kernel, config.num_chains, config.num_levels, config.chain_steps)
 
 
-def _build_jarzynski(config: JarzynskiConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+def _build_jarzynski(config: JarzynskiConfig, given: Given) -> objectives.AbstractObjective:
     return objectives.Jarzynski(
-        kernel,
+        given.kernel,
         config.num_chains,
         config.chain_steps,
         resample_below=config.resample_below,
@@ -139,24 +140,24 @@ def _build_jarzynski(config: JarzynskiConfig, kernel: kernels.AbstractKernel) ->
     )
 
 
-def _build_exact(config: ExactConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
-    del kernel
+def _build_exact(config: ExactConfig, given: Given) -> objectives.AbstractObjective:
+    del given
     half = config.half_width
     return objectives.ExactLikelihood(None if half is None else ((-half, half),) * 2)
 
 
-def _build_dsm(config: DenoisingConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
-    del kernel
+def _build_dsm(config: DenoisingConfig, given: Given) -> objectives.AbstractObjective:
+    del given
     return objectives.DenoisingScoreMatching(config.noise_scale, config.num_pairs)
 
 
-def _build_screening(config: ScreeningConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
-    del kernel
+def _build_screening(config: ScreeningConfig, given: Given) -> objectives.AbstractObjective:
+    del given
     return objectives.InteractionScreening(log=config.log, num_sites=config.num_sites)
 
 
-def _build_discrepancy(config: DiscrepancyConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
-    del kernel
+def _build_discrepancy(config: DiscrepancyConfig, given: Given) -> objectives.AbstractObjective:
+    del given
     known: dict[str, Callable[[], objectives.AbstractPerturbation]] = {
         "gaussian": lambda: objectives.GaussianPerturbation(config.noise_scale),
         "sites": lambda: objectives.SitePerturbation(config.rate),
@@ -245,6 +246,7 @@ OBJECTIVES: dict[str, Entry[Any]] = {
             "no chains; squared errors of ratios between neighbours, needs many rows",
         ),
         *CONTINUOUS,
+        *FITTED,
         Entry(
             "energy-discrepancy",
             objectives.EnergyDiscrepancy,

@@ -25,6 +25,8 @@ from energax.spaces import AbstractDiscreteSpace
 
 _VIEWS = ("threshold", "stochastic", "none")
 _GRID_MODELS = ("conv",)
+_MODELS_OF = {"multi-scale-denoising": "noise-mlp"}
+"""Models of objectives that train no ordinary one."""
 _MOST = 2**31 - 1
 """Steps are counted in 32 bits."""
 
@@ -71,6 +73,7 @@ def plan(
             entry(kind, name)
     if binarize is not None and binarize not in _VIEWS:
         raise ArgumentError(f"Unknown way to binarize {binarize!r}. Known: {', '.join(_VIEWS)}.")
+    model = model or _MODELS_OF.get(objective or "")
     data, view = _choose_view(str(source), model, binarize, seed)
     domain = "binary" if isinstance(data.space, AbstractDiscreteSpace) else "continuous"
     name = model or ("rbm" if domain == "binary" else "mlp")
@@ -102,7 +105,7 @@ def check_parts(config: RunConfig, data: Data) -> None:
     energy = build_energy(config.model, data, key=jax.random.key(0))
     kernel = build_kernel(config.kernel)
     target(energy, kernel)
-    build_regularised(config, kernel).check(energy)
+    build_regularised(config, kernel, data).check(energy)
 
 
 def _check_size(config: RunConfig, data: Data) -> None:

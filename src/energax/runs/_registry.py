@@ -14,7 +14,7 @@ from energax._errors import ArgumentError, nearest
 from energax._typing import PRNGKey
 from energax.data import Data
 from energax.runs._configs import RunConfig, TrainingConfig, typed
-from energax.runs._entry import Entry
+from energax.runs._entry import Entry, Given
 from energax.runs._kernels import KERNELS
 from energax.runs._models import MODELS
 from energax.runs._objectives import OBJECTIVES
@@ -60,6 +60,11 @@ DEFAULTS: dict[str, Defaults] = {
         {"name": "hmc", "num_leapfrog": 5},
         TrainingConfig(num_steps=4_000, batch_size=256, learning_rate=2e-3),
     ),
+    "noise-mlp": Defaults(
+        {"name": "multi-scale-denoising"},
+        {"name": "hmc", "num_leapfrog": 5},
+        TrainingConfig(num_steps=6_000, batch_size=256, learning_rate=3e-3),
+    ),
     "conv": Defaults(
         {"name": "denoising-score-matching"},
         {"name": "hmc", "num_leapfrog": 5},
@@ -84,14 +89,16 @@ def build_kernel(config: Mapping[str, Any]) -> kernels.AbstractKernel:
     return entry("kernel", config["name"]).build(options("kernel", config))
 
 
-def build_objective(config: Mapping[str, Any], kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+def build_objective(
+    config: Mapping[str, Any], kernel: kernels.AbstractKernel, data: Data
+) -> objectives.AbstractObjective:
     """The objective of a configuration."""
-    return entry("objective", config["name"]).build(options("objective", config), kernel)
+    return entry("objective", config["name"]).build(options("objective", config), Given(kernel, data))
 
 
-def build_regularised(config: RunConfig, kernel: kernels.AbstractKernel) -> objectives.AbstractObjective:
+def build_regularised(config: RunConfig, kernel: kernels.AbstractKernel, data: Data) -> objectives.AbstractObjective:
     """The objective of a run with the regularisers that were asked for."""
-    objective, training = build_objective(config.objective, kernel), config.training
+    objective, training = build_objective(config.objective, kernel, data), config.training
     if training.data_noise:
         objective = objectives.DataNoise(objective, training.data_noise)
     weights = {name: getattr(training, name) for name in ("energy_l2", "gradient_penalty", "spectral_penalty")}

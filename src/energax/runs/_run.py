@@ -98,7 +98,7 @@ class Run:
     @functools.cached_property
     def learner(self) -> Learner:
         """The model, its objective and its optimiser."""
-        objective = build_regularised(self.config, self.kernel)
+        objective = build_regularised(self.config, self.kernel, self.data)
         if self.config.training.watch:
             objective = watched(
                 objective,

@@ -15,6 +15,7 @@ _MODELS = {
     "rbm": "a restricted Boltzmann machine: visible units joined to hidden ones, which let it express how pixels or "
     "columns go together",
     "mlp": "a fully connected network that returns the energy",
+    "noise-mlp": "a fully connected network that returns the energy at every level of added noise, used at the least",
     "conv": "a convolutional network that returns the energy of an image",
 }
 
@@ -52,6 +53,16 @@ _OBJECTIVES = {
     "chains.",
     "conditional-nce": "Training lowers the energy of real {rows} below that of copies of them with noise (conditional "
     "noise-contrastive estimation). It needs no chains.",
+    "nce": "Training tells real {rows} from draws of a simple law that was fitted to them (noise-contrastive "
+    "estimation). It needs no chains.",
+    "ranking-nce": "Training finds real {rows} among draws of a simple law that was fitted to them (ranking "
+    "noise-contrastive estimation). It needs no chains.",
+    "flow-contrastive": "Training tells real {rows} from draws of a flow, which learns to look like them at the same "
+    "time (flow-contrastive estimation). It needs no chains.",
+    "adversarial": "Training pushes the energy of real {rows} down and that of draws of a flow up, while the flow "
+    "learns to follow the model (adversarial likelihood). It needs no chains.",
+    "multi-scale-denoising": "Training adds noise of many sizes to real {rows} and fits the slopes of one energy for "
+    "each size (denoising score matching). It needs no chains.",
     "finite-difference-score-matching": "Training fits the slope of the energy to that of the data's own density, from "
     "values of the energy near real {rows} (finite-difference score matching). It needs no chains.",
     "energy-discrepancy": "Training perturbs real {rows} and perturbs the result many times more, and makes the real "

@@ -1,0 +1,162 @@
+"""The objectives of which a part is fitted to the data, which the command line knows by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from energax import densities, objectives
+from energax._errors import ArgumentError
+from energax.data import Data
+from energax.evaluation import fit_base
+from energax.runs._entry import Entry, Given
+from energax.spaces import Euclidean
+
+_NUM_FITTED = 10_000
+_FLOW_KEY = 0x666C6F77
+
+
+@dataclasses.dataclass(frozen=True)
+class NCEConfig:
+    """Options of noise-contrastive estimation."""
+
+    num_noise: int = 4
+    """Draws of the noise, a simple law fitted to the data, for each row."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RankingConfig:
+    """Options of ranking noise-contrastive estimation."""
+
+    num_noise: int = 8
+    """Draws of the noise among which each row is to be found."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FlowConfig:
+    """Options of flow-contrastive estimation."""
+
+    flow_layers: int = 4
+    """Layers of the flow."""
+    flow_width: int = 32
+    """Units in the hidden layer of each of them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AdversarialConfig:
+    """Options of adversarial likelihood."""
+
+    num_draws: int = 256
+    """Draws of the generator at each update."""
+    flow_layers: int = 4
+    """Layers of the generator, a flow."""
+    flow_width: int = 32
+    """Units in the hidden layer of each of them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiScaleConfig:
+    """Options of denoising score matching at many levels."""
+
+    least_noise: float = 0.1
+    """Standard deviation of the least noise, in the model's units."""
+    most_noise: float | None = None
+    """That of the most; by default the standard deviation of the data."""
+    num_levels: int = 10
+    """Number of levels, each the same factor from the next."""
+
+
+def _rows(data: Data) -> np.ndarray:
+    """Evenly spaced training rows, enough for means and covariances."""
+    count = min(len(data.train), _NUM_FITTED)
+    return np.asarray(data.train.take(np.linspace(0, len(data.train) - 1, count).astype(np.int64)))
+
+
+def _noise(data: Data) -> densities.AbstractDensity:
+    return fit_base(data.space, _rows(data))
+
+
+def _flow(data: Data, layers: int, width: int) -> densities.AbstractDensity:
+    """A flow that begins near the normal law with the mean and scale of the data."""
+    if not isinstance(data.space, Euclidean) or len(data.space.shape) != 1:
+        raise ArgumentError(f"Flows are laws of vectors of real numbers, but {data.name} lives on {data.space}.")
+    rows = np.asarray(_rows(data), np.float64)
+    return densities.autoregressive_flow(
+        rows.shape[1],
+        num_layers=layers,
+        width=width,
+        mean=rows.mean(axis=0),
+        scale=np.maximum(rows.std(axis=0), 1e-3),
+        key=jax.random.key(_FLOW_KEY),
+    )
+
+
+def _build_nce(config: NCEConfig, given: Given) -> objectives.AbstractObjective:
+    return objectives.NoiseContrastive(_noise(given.data), num_noise=config.num_noise)
+
+
+def _build_ranking(config: RankingConfig, given: Given) -> objectives.AbstractObjective:
+    return objectives.RankingNCE(_noise(given.data), num_noise=config.num_noise)
+
+
+def _build_flow(config: FlowConfig, given: Given) -> objectives.AbstractObjective:
+    return objectives.FlowContrastive(_flow(given.data, config.flow_layers, config.flow_width))
+
+
+def _build_adversarial(config: AdversarialConfig, given: Given) -> objectives.AbstractObjective:
+    flow = _flow(given.data, config.flow_layers, config.flow_width)
+    return objectives.AdversarialLikelihood(flow, num_draws=config.num_draws)
+
+
+def _build_multi_scale(config: MultiScaleConfig, given: Given) -> objectives.AbstractObjective:
+    least, most = config.least_noise, config.most_noise
+    if most is None:
+        most = float(np.sqrt(np.asarray(_rows(given.data), np.float64).var(axis=0).mean()))
+    if not 0 < least < most or config.num_levels < 2:
+        raise ArgumentError(
+            f"multi-scale-denoising needs 0 < --least-noise < --most-noise and --num-levels of at least 2, got "
+            f"{least}, {most:.3g} and {config.num_levels}."
+        )
+    return objectives.MultiScaleDenoising(tuple(np.geomspace(most, least, config.num_levels)))
+
+
+FITTED: tuple[Entry[Any], ...] = (
+    Entry(
+        "nce",
+        objectives.NoiseContrastive,
+        NCEConfig,
+        _build_nce,
+        "no chains; tells rows from noise fitted to them, and learns log Z",
+    ),
+    Entry(
+        "ranking-nce",
+        objectives.RankingNCE,
+        RankingConfig,
+        _build_ranking,
+        "no chains; finds each row among draws of noise fitted to the data",
+    ),
+    Entry(
+        "flow-contrastive",
+        objectives.FlowContrastive,
+        FlowConfig,
+        _build_flow,
+        "no chains; tells rows from a flow that learns to look like them",
+    ),
+    Entry(
+        "adversarial",
+        objectives.AdversarialLikelihood,
+        AdversarialConfig,
+        _build_adversarial,
+        "no chains; a flow that follows the model takes their place",
+    ),
+    Entry(
+        "multi-scale-denoising",
+        objectives.MultiScaleDenoising,
+        MultiScaleConfig,
+        _build_multi_scale,
+        "no chains; the scores of the data at many noise levels, for noise-mlp",
+    ),
+)
