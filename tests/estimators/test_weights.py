@@ -12,6 +12,7 @@ from energax.estimators import (
     log_mean_exp_stderr,
     max_weight_share,
     normalized_weights,
+    pareto_shape,
 )
 
 EXACT = pytest.approx
@@ -68,3 +69,19 @@ def test_non_finite_weights_are_counted_and_refused(bad):
 def test_wrong_shapes_are_refused(bad):
     with pytest.raises(ShapeError, match="log_weights"):
         log_mean_exp(bad)
+
+
+@pytest.mark.parametrize("shape", [0.2, 0.5, 0.8, 1.2])
+@pytest.mark.parametrize("n", [100, 2500])
+def test_shape_of_the_tail_is_that_of_arviz(rng, shape, n):
+    """At numbers of weights whose tail is a whole number; ArviZ smooths exp(−x)."""
+    from arviz_stats.base import array_stats
+
+    a = -shape * np.log(rng.random(n)) - 300.0
+    assert pareto_shape(a) == EXACT(float(array_stats.psislw(-a)[1]), abs=1e-12)
+
+
+def test_shape_of_tails_that_are_none():
+    assert pareto_shape(np.zeros(100)) == -math.inf
+    assert math.isnan(pareto_shape(np.zeros(20)))
+    assert math.isnan(pareto_shape(np.where(np.arange(100) < 3, 0.0, -np.inf)))

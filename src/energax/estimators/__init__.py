@@ -36,6 +36,7 @@ from energax.estimators._mmd import mmd as mmd
 from energax.estimators._neighbours import NeighbourCheck as NeighbourCheck
 from energax.estimators._neighbours import adversarial_accuracy as adversarial_accuracy
 from energax.estimators._neighbours import nearest_neighbour_check as nearest_neighbour_check
+from energax.estimators._pareto import pareto_shape as pareto_shape
 from energax.estimators._reweighting import MultiHistogram as MultiHistogram
 from energax.estimators._reweighting import multi_histogram as multi_histogram
 from energax.estimators._reweighting import reweight as reweight
@@ -86,6 +87,7 @@ __all__ = [
     "multi_histogram",
     "nearest_neighbour_check",
     "normalized_weights",
+    "pareto_shape",
     "r_hat",
     "reweight",
     "sliced_wasserstein",

@@ -12,7 +12,15 @@ from energax._errors import Unreliable
 from energax._typing import PRNGKey
 from energax.densities import AbstractDensity
 from energax.energies import AbstractEnergy
-from energax.estimators import Estimate, Interval, IntervalKind, bar, ess_from_log_weights, log_z_from_work
+from energax.estimators import (
+    Estimate,
+    Interval,
+    IntervalKind,
+    bar,
+    ess_from_log_weights,
+    log_z_from_work,
+    pareto_shape,
+)
 from energax.evaluation._annealed import Weights, annealed
 from energax.evaluation._bounds import mean_lower_bound
 from energax.evaluation._equilibrium import visited_log_mass
@@ -25,6 +33,8 @@ from energax.kernels import AbstractKernel
 from energax.paths import AbstractPath
 
 _MIN_REVERSE_ESS = 10.0
+_HEAVY_TAIL = 0.7
+"""Shape of the tail of the weights from which on their mean has no error bar that can be believed."""
 
 
 def by_annealing(
@@ -121,9 +131,11 @@ def assemble(
         **reverse.diagnostics,
         "forward": there.value,
         "forward_ess": ess_from_log_weights(forward.log_means),
+        "forward_pareto_shape": pareto_shape(forward.log_means),
         "num_groups": len(forward.log_means),
         "reverse": back.value,
         "reverse_ess": ess_from_log_weights(reverse.weights.log_means),
+        "reverse_pareto_shape": pareto_shape(reverse.weights.log_means),
         "num_reverse_groups": len(reverse.weights.log_means),
         "estimator": value.method,
     }
@@ -137,7 +149,7 @@ def assemble(
             "value has no error bar either: what annealing has missed does not show in the spread of its weights."
         )
         value, stderr, upper, kind = there, math.nan, math.inf, "none"
-    warnings += [f"The value is rough: {text}" for text in value.warnings]
+    warnings += [f"The value is rough: {text}" for text in (*value.warnings, *_heavy_tails(diagnostics))]
     if width < upper - lower < math.inf:
         why = "the budget is spent" if plan.truncated else "the weights vary more than in the pilot"
         warnings.append(
@@ -152,6 +164,17 @@ def assemble(
     return LogZ(
         value.value, stderr, interval, None, measure, diagnostics, told, method, works=works, path=forward.curve
     )
+
+
+def _heavy_tails(diagnostics: dict[str, Any]) -> list[str]:
+    """Directions whose largest weights say that what matters was hardly ever seen."""
+    shapes = {way: diagnostics[f"{way}_pareto_shape"] for way in ("forward", "reverse")}
+    return [
+        f"the {way} weights have a tail of shape {shape:.2f}, above {_HEAVY_TAIL:g}: their mean has no error bar that "
+        "can be believed, for regions that matter are hardly ever seen"
+        for way, shape in shapes.items()
+        if shape > _HEAVY_TAIL
+    ]
 
 
 def _works(forward: Weights, reverse: Weights, back: Estimate) -> Works | None:
