@@ -256,7 +256,10 @@ def _gap(a: Float[Array, "m entries"], b: Float[Array, "n entries"] | None = Non
     other = a if b is None else b
     squares = jnp.sum(a**2, -1)[:, None] + jnp.sum(other**2, -1) - 2 * a @ other.T
     distances = jnp.sqrt(jnp.maximum(squares, 0.0))
-    return jnp.mean(distances) if b is not None else jnp.sum(distances) / max(len(a) * (len(a) - 1), 1)
+    if b is not None:
+        return jnp.mean(distances)
+    # Of a row to itself only the rounding is left, whose root is not small.
+    return jnp.sum(jnp.where(jnp.eye(len(a), dtype=bool), 0.0, distances)) / max(len(a) * (len(a) - 1), 1)
 
 
 def _correlation(a: Array, b: Array) -> Array:

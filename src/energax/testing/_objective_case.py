@@ -28,6 +28,7 @@ from energax.energies import (
 )
 from energax.objectives import AbstractObjective, companion_values, with_companions
 from energax.spaces import AbstractSpace
+from energax.testing._contract import examined
 
 BATCH = 16
 
@@ -83,7 +84,7 @@ class ObjectiveCase:
     def update(self) -> Callable[..., Any]:
         """The compiled gradient: (objective, energy, shift, batch, state, key) -> (loss, state, metrics), gradient."""
 
-        @eqx.filter_jit
+        @examined
         def update(
             objective: AbstractObjective,
             energy: AbstractEnergy,
@@ -100,6 +101,11 @@ class ObjectiveCase:
     def updated(self, state: Any, key: PRNGKey, *, shift: float = 0.0) -> Any:
         """One compiled update of the case's own objective, energy and batch."""
         return self.update(self.objective, self.energy, jnp.asarray(shift), self.batch, state, key)
+
+    @functools.cached_property
+    def eager(self) -> Any:
+        """The loss of the first update, compiled operation by operation."""
+        return self.objective.loss(self.model, self.batch, self.state, key=self.keys[1])
 
     @functools.cached_property
     def first(self) -> Any:
