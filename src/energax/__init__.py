@@ -26,6 +26,7 @@ _SUBPACKAGES = (
     "runs",
     "sampling",
     "spaces",
+    "systems",
     "testing",
     "training",
 )
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from energax import runs as runs
     from energax import sampling as sampling
     from energax import spaces as spaces
+    from energax import systems as systems
     from energax import testing as testing
     from energax import training as training
     from energax._errors import EnergaxError as EnergaxError

@@ -37,6 +37,12 @@ from energax.estimators._neighbours import NeighbourCheck as NeighbourCheck
 from energax.estimators._neighbours import adversarial_accuracy as adversarial_accuracy
 from energax.estimators._neighbours import nearest_neighbour_check as nearest_neighbour_check
 from energax.estimators._pareto import pareto_shape as pareto_shape
+from energax.estimators._ranking import RankingCurve as RankingCurve
+from energax.estimators._ranking import auc_pr as auc_pr
+from energax.estimators._ranking import auc_roc as auc_roc
+from energax.estimators._ranking import brier_score as brier_score
+from energax.estimators._ranking import calibration_error as calibration_error
+from energax.estimators._ranking import ranking_curve as ranking_curve
 from energax.estimators._reweighting import MultiHistogram as MultiHistogram
 from energax.estimators._reweighting import multi_histogram as multi_histogram
 from energax.estimators._reweighting import reweight as reweight
@@ -60,8 +66,13 @@ __all__ = [
     "MmdKernel",
     "MultiHistogram",
     "NeighbourCheck",
+    "RankingCurve",
     "adversarial_accuracy",
+    "auc_pr",
+    "auc_roc",
     "bar",
+    "brier_score",
+    "calibration_error",
     "chain_mean",
     "covariance",
     "crooks",
@@ -89,6 +100,7 @@ __all__ = [
     "normalized_weights",
     "pareto_shape",
     "r_hat",
+    "ranking_curve",
     "reweight",
     "sliced_wasserstein",
     "tau",

@@ -1,0 +1,1 @@
+"""Nodes of graphs: networks, shifts, and the uncertainty of their predictions."""
