@@ -35,6 +35,7 @@ from energax.objectives import (
     RatioMatching,
     Regularised,
     ScoreMatching,
+    ShortRun,
     SitePerturbation,
     SlicedScoreMatching,
     TemperedPCD,
@@ -104,6 +105,15 @@ def _tempered(key):
     return Gaussian(mean, 1.6), mean + 0.8**0.5 * jax.random.normal(key, (8_000, 2))
 
 
+SHORT = ShortRun(ULA(0.2), 8, 2, start=Gaussian(jnp.zeros(2)))
+
+
+def _short_run(key):
+    """Data that the short chains generate, which are not those of the energy."""
+    law = Gaussian(jnp.array([0.5, -1.0]), jnp.array([0.7, 1.3]))
+    return law, SHORT.generate(law, 8_000, key=key)
+
+
 BIASED = {"regularised-gaussian"}
 """Rows whose optimum is not the law of the data, on purpose."""
 
@@ -113,6 +123,7 @@ TABLE = {
         PersistentCD(MALA(0.05), 8, 3, adapt_step_size=True),
         _draws_of(references.tilted_double_well()),
     ),
+    "short-normal": (SHORT, _short_run),
     "pl-ising": (PseudoLikelihood(), _draws_of(references.asymmetric_ising())),
     "rm-ising": (RatioMatching(), _draws_of(references.asymmetric_ising())),
     "rise-ising": (InteractionScreening(), _draws_of(references.asymmetric_ising())),

@@ -40,6 +40,7 @@ from energax.objectives._score_matching import SlicedScoreMatching as SlicedScor
 from energax.objectives._screening import ConcreteScoreMatching as ConcreteScoreMatching
 from energax.objectives._screening import InteractionScreening as InteractionScreening
 from energax.objectives._screening import MinimumProbabilityFlow as MinimumProbabilityFlow
+from energax.objectives._short_run import ShortRun as ShortRun
 from energax.objectives._stein import KernelStein as KernelStein
 from energax.objectives._tempered import TemperedPCD as TemperedPCD
 from energax.objectives._tempered import TemperedState as TemperedState
@@ -80,6 +81,7 @@ __all__ = [
     "RatioMatching",
     "Regularised",
     "ScoreMatching",
+    "ShortRun",
     "SitePerturbation",
     "SlicedScoreMatching",
     "TemperedPCD",

@@ -269,6 +269,8 @@ def _correlation(a: Array, b: Array) -> Array:
     return jnp.clip(rho, 0.0, 1.0)
 
 
-def check_steps(num_steps: int) -> None:
+def check_steps(num_steps: int, num_chains: int = 1) -> None:
     if num_steps < 1:
         raise ArgumentError(f"Chains must make at least one step, got num_steps={num_steps}.")
+    if num_chains < 1:
+        raise ArgumentError(f"At least one chain is needed, got num_chains={num_chains}.")

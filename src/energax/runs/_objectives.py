@@ -36,6 +36,16 @@ class CDConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ShortRunConfig:
+    """Options of short-run maximum likelihood."""
+
+    num_chains: int = 128
+    """Chains that start at noise for every update."""
+    chain_steps: int = 100
+    """Their length, which belongs to what is learned."""
+
+
+@dataclasses.dataclass(frozen=True)
 class TemperedPCDConfig:
     """Options of persistent contrastive divergence with replica exchange."""
 
@@ -126,6 +136,10 @@ def _build_cd(config: CDConfig, given: Given) -> objectives.AbstractObjective:
     return objectives.ContrastiveDivergence(given.kernel, config.chain_steps)
 
 
+def _build_short_run(config: ShortRunConfig, given: Given) -> objectives.AbstractObjective:
+    return objectives.ShortRun(given.kernel, config.num_chains, config.chain_steps)
+
+
 def _build_tempered(config: TemperedPCDConfig, given: Given) -> objectives.AbstractObjective:
     return objectives.TemperedPCD(given.kernel, config.num_chains, config.num_levels, config.chain_steps)
 
@@ -192,6 +206,13 @@ OBJECTIVES: dict[str, Entry[Any]] = {
             "persistent contrastive divergence",
         ),
         Entry("cd", objectives.ContrastiveDivergence, CDConfig, _build_cd, "contrastive divergence, biased"),
+        Entry(
+            "short-run",
+            objectives.ShortRun,
+            ShortRunConfig,
+            _build_short_run,
+            "chains of a fixed length from noise: these chains are the model",
+        ),
         Entry(
             "tempered-pcd",
             objectives.TemperedPCD,

@@ -28,6 +28,8 @@ _OBJECTIVES = {
     "persistent-cd": _CONTRAST + ", with chains that go on from one update to the next (persistent contrastive "
     "divergence).",
     "cd": _CONTRAST + ", with short chains that start at the data for every update (contrastive divergence, biased).",
+    "short-run": _CONTRAST + ", with short chains that start at noise for every update. What is learned is the chain "
+    "of this length (short-run maximum likelihood): the law of the energy itself is another one.",
     "tempered-pcd": _CONTRAST + ", in chains that go on from update to update and swap places with others at easier "
     "levels (replica exchange), by which they travel between modes.",
     "jarzynski": _CONTRAST + ", with walkers that carry weights for the work that each update did on them "
