@@ -1,4 +1,4 @@
-"""Objectives of continuous data without chains, with one planted defect each, caught by the contract."""
+"""Objectives of continuous data, with one planted defect each, caught by the contract."""
 
 import jax
 import jax.numpy as jnp
@@ -7,10 +7,12 @@ import pytest
 from energax import testing
 from energax.densities import Gaussian
 from energax.energies import AbstractConditionalEnergy, AbstractEnergy, AtLevel, Tempered, at_level
+from energax.kernels import ULA
 from energax.objectives import (
     AdversarialLikelihood,
     AtTemperature,
     ConditionalNoiseContrastive,
+    ContrastiveDivergence,
     DataNoise,
     DenoisingScoreMatching,
     FiniteDifferenceScoreMatching,
@@ -20,6 +22,7 @@ from energax.objectives import (
     NoiseContrastive,
     RankingNCE,
     ScoreMatching,
+    ShortRun,
     SlicedScoreMatching,
     companions,
 )
@@ -160,7 +163,17 @@ class UnfinishedNoise(DataNoise):
         return self.objective.loss(energy, noisy, state, key=key)
 
 
+class StartsAtTheData(ShortRun):
+    """Chains of the same length from the rows: contrastive divergence."""
+
+    def loss(self, energy, batch, state, *, key):
+        return ContrastiveDivergence(self.kernel, self.num_steps).loss(energy, batch, state, key=key)
+
+
+SHORT = StartsAtTheData(ULA(0.2), 16, 2, start=Gaussian(jnp.zeros(3)))
+
 MUTANTS = [
+    (SHORT, "optimum"),
     (OneFixedDirection(), "optimum"),
     (HalfTheSecondDifference(0.3), "optimum"),
     (NormalisedDirections(), "optimum"),
@@ -184,6 +197,8 @@ def test_a_broken_promise_is_seen(objective, clause, key):
     energy, draws = reference.energy, reference.draw(key=draw_key, num=16_000)
     if isinstance(objective, MultiScaleDenoising):
         energy, draws = AtLevel(SmearedNormal(jnp.ones(3)), 0.3), jax.random.normal(draw_key, (16_000, 3))
+    if isinstance(objective, ShortRun):
+        draws = objective.generate(energy, 16_000, key=draw_key)
     if isinstance(objective, AtTemperature):
         energy, draws = Gaussian(jnp.zeros(3), 2.0), jax.random.normal(draw_key, (16_000, 3))
     if isinstance(objective, DataNoise):
@@ -195,5 +210,6 @@ def test_a_broken_promise_is_seen(objective, clause, key):
             draws,
             exact_draws=draws,
             shift_invariant="log_z" not in companions(objective),
+            clauses=clause.split("|"),
             key=check_key,
         )
