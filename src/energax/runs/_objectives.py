@@ -61,8 +61,10 @@ class TemperedPCDConfig:
 class JarzynskiConfig:
     """Options of maximum likelihood with weighted walkers."""
 
-    num_chains: int = 1024
-    """Walkers, which carry weights from update to update."""
+    num_chains: int = 8192
+    """Walkers, which carry weights from update to update: masses are wrong by what falls with their number."""
+    num_moved: int = 512
+    """Walkers, all others being weighed only, that make the gradient of an update and move."""
     chain_steps: int = 1
     """Transitions of each walker at every update."""
     resample_below: float = 0.5
@@ -149,6 +151,7 @@ def _build_jarzynski(config: JarzynskiConfig, given: Given) -> objectives.Abstra
         given.kernel,
         config.num_chains,
         config.chain_steps,
+        num_moved=min(config.num_moved, config.num_chains),
         resample_below=config.resample_below,
         least_ess=config.least_ess,
     )
