@@ -33,6 +33,7 @@ from energax.objectives import (
     PseudoLikelihood,
     RankingNCE,
     RatioMatching,
+    RecoveryLikelihood,
     Regularised,
     ScoreMatching,
     ShortRun,
@@ -140,6 +141,7 @@ TABLE = {
     "adversarial-gaussian": (AdversarialLikelihood(NORMAL, num_draws=8), _ended),
     "stein-gaussian": (KernelStein(1.5), _ended),
     "msd-gaussian": (MultiScaleDenoising((0.3, 0.6, 1.2)), _levels),
+    "recovery-normal": (RecoveryLikelihood((0.3, 0.6, 1.2), MALA(0.3), start="data"), _levels),
     # With three levels the replica at the model has not been swapped in the first update.
     "tempered-normal": (TemperedPCD(MALA(0.1), 4, 3), _normal),
     "jarzynski-split": (Jarzynski(ULA(0.1), 16), _normal),

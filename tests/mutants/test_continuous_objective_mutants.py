@@ -7,7 +7,7 @@ import pytest
 from energax import testing
 from energax.densities import Gaussian
 from energax.energies import AbstractConditionalEnergy, AbstractEnergy, AtLevel, Tempered, at_level
-from energax.kernels import ULA
+from energax.kernels import MALA, ULA
 from energax.objectives import (
     AdversarialLikelihood,
     AtTemperature,
@@ -21,6 +21,7 @@ from energax.objectives import (
     MultiScaleDenoising,
     NoiseContrastive,
     RankingNCE,
+    RecoveryLikelihood,
     ScoreMatching,
     ShortRun,
     SlicedScoreMatching,
@@ -172,7 +173,17 @@ class StartsAtTheData(ShortRun):
 
 SHORT = StartsAtTheData(ULA(0.2), 16, 2, start=Gaussian(jnp.zeros(3)))
 
+
+class TwiceTheNoise(RecoveryLikelihood):
+    """Looks for the rows further away than they are."""
+
+    def _recovered(self, energy, sigma, gap, noisy, begin, *, key):
+        right = RecoveryLikelihood(self.noise_scales, self.kernel, self.num_steps)
+        return right._recovered(energy, sigma, 2 * gap, noisy, begin / 2, key=key)
+
+
 MUTANTS = [
+    (TwiceTheNoise((0.3, 0.9), MALA(0.3), 3, start="data"), "optimum"),
     (SHORT, "optimum"),
     (OneFixedDirection(), "optimum"),
     (HalfTheSecondDifference(0.3), "optimum"),
@@ -195,7 +206,7 @@ def test_a_broken_promise_is_seen(objective, clause, key):
     draw_key, check_key = jax.random.split(key)
     reference = references.correlated_gaussian()
     energy, draws = reference.energy, reference.draw(key=draw_key, num=16_000)
-    if isinstance(objective, MultiScaleDenoising):
+    if isinstance(objective, MultiScaleDenoising | RecoveryLikelihood):
         energy, draws = AtLevel(SmearedNormal(jnp.ones(3)), 0.3), jax.random.normal(draw_key, (16_000, 3))
     if isinstance(objective, ShortRun):
         draws = objective.generate(energy, 16_000, key=draw_key)

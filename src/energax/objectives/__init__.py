@@ -30,6 +30,7 @@ from energax.objectives._noise_contrastive import NoiseContrastive as NoiseContr
 from energax.objectives._noise_contrastive import RankingNCE as RankingNCE
 from energax.objectives._pseudo_likelihood import PseudoLikelihood as PseudoLikelihood
 from energax.objectives._pseudo_likelihood import RatioMatching as RatioMatching
+from energax.objectives._recovery import RecoveryLikelihood as RecoveryLikelihood
 from energax.objectives._regularised import AtTemperature as AtTemperature
 from energax.objectives._regularised import DataNoise as DataNoise
 from energax.objectives._regularised import Regularised as Regularised
@@ -79,6 +80,7 @@ __all__ = [
     "PseudoLikelihood",
     "RankingNCE",
     "RatioMatching",
+    "RecoveryLikelihood",
     "Regularised",
     "ScoreMatching",
     "ShortRun",

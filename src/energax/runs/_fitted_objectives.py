@@ -69,6 +69,20 @@ class MultiScaleConfig:
     """Number of levels, each the same factor from the next."""
 
 
+@dataclasses.dataclass(frozen=True)
+class RecoveryConfig:
+    """Options of diffusion recovery likelihood."""
+
+    least_noise: float = 0.1
+    """Standard deviation of the least noise, in the model's units."""
+    most_noise: float | None = None
+    """That of the most; by default the standard deviation of the data."""
+    num_levels: int = 10
+    """Number of levels, each the same factor from the next; at the last there is nothing but noise."""
+    chain_steps: int = 10
+    """Transitions by which each row goes back one level."""
+
+
 def _rows(data: Data) -> np.ndarray:
     """Evenly spaced training rows, enough for means and covariances."""
     count = min(len(data.train), _NUM_FITTED)
@@ -111,16 +125,26 @@ def _build_adversarial(config: AdversarialConfig, given: Given) -> objectives.Ab
     return objectives.AdversarialLikelihood(flow, num_draws=config.num_draws)
 
 
-def _build_multi_scale(config: MultiScaleConfig, given: Given) -> objectives.AbstractObjective:
+def _noise_scales(name: str, config: MultiScaleConfig | RecoveryConfig, given: Given) -> tuple[float, ...]:
+    """Noise levels from the least to the most, each the same factor from the next."""
     least, most = config.least_noise, config.most_noise
     if most is None:
         most = float(np.sqrt(np.asarray(_rows(given.data), np.float64).var(axis=0).mean()))
     if not 0 < least < most or config.num_levels < 2:
         raise ArgumentError(
-            f"multi-scale-denoising needs 0 < --least-noise < --most-noise and --num-levels of at least 2, got "
+            f"{name} needs 0 < --least-noise < --most-noise and --num-levels of at least 2, got "
             f"{least}, {most:.3g} and {config.num_levels}."
         )
-    return objectives.MultiScaleDenoising(tuple(np.geomspace(most, least, config.num_levels)))
+    return tuple(np.geomspace(least, most, config.num_levels).tolist())
+
+
+def _build_multi_scale(config: MultiScaleConfig, given: Given) -> objectives.AbstractObjective:
+    return objectives.MultiScaleDenoising(_noise_scales("multi-scale-denoising", config, given)[::-1])
+
+
+def _build_recovery(config: RecoveryConfig, given: Given) -> objectives.AbstractObjective:
+    scales = _noise_scales("recovery-likelihood", config, given)
+    return objectives.RecoveryLikelihood(scales, given.kernel, config.chain_steps)
 
 
 FITTED: tuple[Entry[Any], ...] = (
@@ -158,5 +182,12 @@ FITTED: tuple[Entry[Any], ...] = (
         MultiScaleConfig,
         _build_multi_scale,
         "no chains; the scores of the data at many noise levels, for noise-mlp",
+    ),
+    Entry(
+        "recovery-likelihood",
+        objectives.RecoveryLikelihood,
+        RecoveryConfig,
+        _build_recovery,
+        "the data at many noise levels, each by chains that undo one step of noise, for noise-mlp",
     ),
 )

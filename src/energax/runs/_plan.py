@@ -25,7 +25,7 @@ from energax.spaces import AbstractDiscreteSpace
 
 _VIEWS = ("threshold", "stochastic", "none")
 _GRID_MODELS = ("conv",)
-_MODELS_OF = {"multi-scale-denoising": "noise-mlp"}
+_MODELS_OF = {"multi-scale-denoising": "noise-mlp", "recovery-likelihood": "noise-mlp"}
 """Models of objectives that train no ordinary one."""
 _MOST = 2**31 - 1
 """Steps are counted in 32 bits."""

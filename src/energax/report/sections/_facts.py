@@ -65,6 +65,8 @@ _OBJECTIVES = {
     "learns to follow the model (adversarial likelihood). It needs no chains.",
     "multi-scale-denoising": "Training adds noise of many sizes to real {rows} and fits the slopes of one energy for "
     "each size (denoising score matching). It needs no chains.",
+    "recovery-likelihood": "Training adds noise of many sizes to real {rows}, draws what they may have been one step "
+    "of noise before{kernel}, and lowers the energy of what they were (diffusion recovery likelihood).",
     "finite-difference-score-matching": "Training fits the slope of the energy to that of the data's own density, from "
     "values of the energy near real {rows} (finite-difference score matching). It needs no chains.",
     "energy-discrepancy": "Training perturbs real {rows} and perturbs the result many times more, and makes the real "
