@@ -239,7 +239,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     for flag in ("--model", "--hidden", "--num-chains", "--step-size", "--learning-rate", "--out", "--json"):
         assert flag in text
     words = " ".join(re.sub("[│╭╰╮╯─]", " ", text).split())
-    assert "rbm: Number of hidden units. mlp: Width of each hidden layer. conv: Channels" in words
+    assert "rbm: Number of hidden units. mlp, noise-mlp: Width of each hidden layer. conv: Channels" in words
     assert 'heat-bath: "sweep": all sites in order' in words
     assert "default: None" not in words
 

@@ -110,7 +110,7 @@ def test_dequantisation_noise_is_uniform_in_the_cell():
 @pytest.mark.parametrize("name", ["two-moons", "checkerboard"])
 def test_planar_sets_are_draws_of_their_density(name):
     data, again, other = load(name), load(name), load(name, seed=1)
-    assert (len(data.train), len(data.valid), len(data.test)) == (10_000, 2_000, 5_000)
+    assert (len(data.train), len(data.valid), len(data.test)) == (100_000, 2_000, 5_000)
     assert data.kind == "planar"
     assert data.space == data.density.space
     assert type(data.density) is type(densities.planar(name))

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from energax import runs
+from energax import runs, studies
 from energax._errors import ArgumentError
+from energax.cli._compare_objectives import run_comparison
 from energax.cli._output import Output
 from energax.cli._parse import flat, named_option, parse
 from energax.cli._simulate import run_simulation
@@ -38,20 +39,24 @@ def fit(arguments: Sequence[str]) -> int:
 
 
 def resume(arguments: Sequence[str]) -> int:
-    """Continue an interrupted run from its last checkpoint, or a simulation behind its last piece."""
+    """Continue a run from its last checkpoint, a simulation behind its last piece, a study at its next run."""
     cls = flat(
         "Resume",
         [
             ("from_step", int | None, None, "Continue from this checkpoint instead of the last one."),
             ("json", bool, False, "Print one JSON object on stdout and nothing else."),
         ],
-        positional=[("run", str, ..., "The directory of the run or simulation.")],
+        positional=[("run", str, ..., "The directory of the run, simulation or study.")],
     )
     asked: Any = parse(cls, arguments, "resume", "Continue an interrupted run from its last checkpoint.")
     if runs.is_simulation(asked.run):
         if asked.from_step is not None:
             raise ArgumentError("--from-step belongs to runs that train; a simulation goes on where it ended.")
         return run_simulation(runs.open_simulation(asked.run), Path(asked.run), Output(json=asked.json))
+    if studies.is_study(asked.run):
+        if asked.from_step is not None:
+            raise ArgumentError("--from-step belongs to a single run; a study goes on where it ended.")
+        return run_comparison(studies.load_plan(asked.run), Path(asked.run), Output(json=asked.json))
     return train_and_judge(Run.open(asked.run), Output(json=asked.json), resume=True, from_step=asked.from_step)
 
 

@@ -14,7 +14,8 @@ from energax._errors import Diverged, EnergaxError, MissingExtra, Unreliable, ne
 
 COMMANDS = {
     "fit": "train a model on data, judge it, and write a page about it",
-    "resume": "continue an interrupted run or simulation",
+    "resume": "continue an interrupted run, simulation or study",
+    "compare-objectives": "train one model by every objective that fits the data, and compare",
     "simulate": "simulate a model of physics at one or several temperatures",
     "free-energy": "log Z and free energy of a model, a run or a file",
     "sample": "draw from a trained model",
@@ -22,7 +23,7 @@ COMMANDS = {
     "report": "rebuild the page of a run",
     "data": "list the named data sets, or show one",
 }
-_MODULES = {"resume": "fit", "free-energy": "free_energy"}
+_MODULES = {"resume": "fit", "free-energy": "free_energy", "compare-objectives": "compare_objectives"}
 _NEEDED = ("tyro", "rich", "matplotlib", "jinja2")
 
 

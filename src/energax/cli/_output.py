@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,27 @@ class Output:
             task = progress.add_task("...", total=None)
             yield lambda stage, done, total: progress.update(task, description=stage, completed=done, total=total)
 
+    @contextlib.contextmanager
+    def counting(self, what: str) -> Iterator[Callable[[float, int, str], None]]:
+        """Many things one after the other: yields a function (done, total, text)."""
+        if not self.live:
+            last = [""]
+
+            def tell(done: float, total: int, text: str) -> None:
+                # Progress within one of them is for terminals.
+                if done == int(done) and text != last[0]:
+                    self.say(f"  {int(done)}/{total}  {text}")
+                    last[0] = text
+
+            yield tell
+            return
+        with Progress(
+            TextColumn(f"  {what}  "), BarColumn(bar_width=20), TextColumn("{task.description}"),
+            TimeElapsedColumn(), TimeRemainingColumn(), console=self.err,
+        ) as progress:  # fmt: skip
+            task = progress.add_task("...", total=None)
+            yield lambda done, total, text: progress.update(task, description=text, completed=done, total=total)
+
     def finish(self, run: Run, summary: Summary) -> None:
         """Write the page, then print the table or the JSON object."""
         path = report.write(summary, run.directory / "report.html")
@@ -136,6 +157,15 @@ class Output:
         grid.add_column(style="bold", no_wrap=True)
         grid.add_column(overflow="fold")
         grid.add_column(style="dim", overflow="fold")
+        for row in rows:
+            grid.add_row(*(_escaped(cell) for cell in row))
+        self.out.print(grid)
+
+    def columns(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A table with a head on stdout."""
+        grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+        for name in head:
+            grid.add_column(_escaped(name), overflow="fold")
         for row in rows:
             grid.add_row(*(_escaped(cell) for cell in row))
         self.out.print(grid)

@@ -17,7 +17,7 @@ from energax.data._fetch import FASHION_MNIST, MNIST, Origin, images
 from energax.data._sources import AbstractSource, ArraySource
 from energax.densities import PLANAR_NAMES, AbstractDensity, planar
 
-_PLANAR_COUNTS = {"train": 10_000, "valid": 2_000, "test": 5_000}
+_PLANAR_COUNTS = {"train": 100_000, "valid": 2_000, "test": 5_000}
 _NUM_VALID = 10_000
 
 

@@ -17,6 +17,8 @@ from energax.densities._base import AbstractDensity, has_smooth_draws
 from energax.energies import FREE, Block, Normals, blocks, conditional_normals
 from energax.spaces import Euclidean
 
+_MAX_INVERTED = 16
+
 
 class Gaussian(AbstractDensity):
     """N(m, Σ) on R^d: log p(x) = −½ (x − m)ᵀΣ⁻¹(x − m) − ½ log det(2πΣ).
@@ -59,11 +61,20 @@ class Gaussian(AbstractDensity):
     def log_prob(self, x: Float[Array, " d"]) -> Scalar:
         centred = x - self.mean
         if self.cholesky.ndim == 2:
-            white = jax.scipy.linalg.solve_triangular(self.cholesky, centred, lower=True)
+            white = self._whitened(centred)
             scales = jnp.diagonal(self.cholesky)
         else:
             white, scales = centred / self.cholesky, self.cholesky
         return -0.5 * jnp.sum(white**2) - jnp.sum(jnp.log(jnp.abs(scales))) - 0.5 * white.size * math.log(2 * math.pi)
+
+    def _whitened(self, centred: Float[Array, " d"]) -> Float[Array, " d"]:
+        """L⁻¹ (x − m) for Σ = L Lᵀ."""
+        dim = self.cholesky.shape[0]
+        if dim > _MAX_INVERTED:
+            return jax.scipy.linalg.solve_triangular(self.cholesky, centred, lower=True)
+        # Solved for every row apart, small systems cost far more than one inverse and a product for all rows.
+        identity = jnp.eye(dim, dtype=self.cholesky.dtype)
+        return jax.scipy.linalg.solve_triangular(self.cholesky, identity, lower=True) @ centred
 
     def draw(self, *, key: PRNGKey) -> Float[Array, " d"]:
         noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)

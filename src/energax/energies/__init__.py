@@ -78,6 +78,7 @@ from energax.energies.machines._gaussian_rbm import GaussianRBM as GaussianRBM
 from energax.energies.machines._rbm import RBM as RBM
 from energax.energies.neural._confinement import Confinement as Confinement
 from energax.energies.neural._conv import ConvNet as ConvNet
+from energax.energies.neural._features import FourierFeatures as FourierFeatures
 from energax.energies.neural._mlp import MLP as MLP
 from energax.energies.neural._mlp import default_confinement as default_confinement
 from energax.energies.neural._noise_conditional import NoiseConditionalMLP as NoiseConditionalMLP
@@ -105,6 +106,7 @@ __all__ = [
     "DoubleWellCluster",
     "EnergyBins",
     "FactorGraph",
+    "FourierFeatures",
     "FunctionEnergy",
     "GaussianRBM",
     "Given",

@@ -1,6 +1,8 @@
 """One HTML page for each run, and the tables that the page and the terminal share."""
 
 from energax.report import tables as tables
+from energax.report._comparison import comparison_columns as comparison_columns
+from energax.report._comparison import write_comparison as write_comparison
 from energax.report._crooks import DrivenLike as DrivenLike
 from energax.report._crooks import write_crooks as write_crooks
 from energax.report._free_energy import FreeEnergyLike as FreeEnergyLike
@@ -19,12 +21,14 @@ __all__ = [
     "FreeEnergyLike",
     "SimulationLike",
     "SummaryLike",
+    "comparison_columns",
     "free_energy_rows",
     "ladder_rows",
     "log_z_point_rows",
     "point_rows",
     "tables",
     "write",
+    "write_comparison",
     "write_crooks",
     "write_free_energy",
     "write_simulation",

@@ -62,6 +62,16 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Wide:
+    """A table with a caption and any number of columns, the first of which names the row."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    kind: str = "wide"
+
+
+@dataclass(frozen=True)
 class Code:
     """Lines to copy: commands of a shell, which break between words only, or a piece of configuration."""
 
@@ -80,7 +90,7 @@ class Details:
     kind: str = "details"
 
 
-Block: TypeAlias = Figures | Text | Table | Code | Details
+Block: TypeAlias = Figures | Text | Table | Wide | Code | Details
 
 
 @dataclass(frozen=True)

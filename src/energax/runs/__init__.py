@@ -6,6 +6,7 @@ from energax.runs._configs import TrainingConfig as TrainingConfig
 from energax.runs._directory import fresh_directory as fresh_directory
 from energax.runs._entry import Entry as Entry
 from energax.runs._files import replace_arrays as replace_arrays
+from energax.runs._files import replace_file as replace_file
 from energax.runs._free_energy import METHODS as FREE_ENERGY_METHODS
 from energax.runs._free_energy import FreeEnergy as FreeEnergy
 from energax.runs._free_energy import System as System
@@ -84,6 +85,7 @@ __all__ = [
     "plan",
     "plan_simulation",
     "replace_arrays",
+    "replace_file",
     "save_free_energy",
     "save_simulation",
     "simulate",

@@ -83,21 +83,21 @@ class RecoveryConfig:
     """Transitions by which each row goes back one level."""
 
 
-def _rows(data: Data) -> np.ndarray:
-    """Evenly spaced training rows, enough for means and covariances."""
+def fitted_rows(data: Data) -> np.ndarray:
+    """Evenly spaced training rows in double precision, enough for means and covariances."""
     count = min(len(data.train), _NUM_FITTED)
-    return np.asarray(data.train.take(np.linspace(0, len(data.train) - 1, count).astype(np.int64)))
+    return np.asarray(data.train.take(np.linspace(0, len(data.train) - 1, count).astype(np.int64)), np.float64)
 
 
 def _noise(data: Data) -> densities.AbstractDensity:
-    return fit_base(data.space, _rows(data))
+    return fit_base(data.space, fitted_rows(data))
 
 
 def _flow(data: Data, layers: int, width: int) -> densities.AbstractDensity:
     """A flow that begins near the normal law with the mean and scale of the data."""
     if not isinstance(data.space, Euclidean) or len(data.space.shape) != 1:
         raise ArgumentError(f"Flows are laws of vectors of real numbers, but {data.name} lives on {data.space}.")
-    rows = np.asarray(_rows(data), np.float64)
+    rows = fitted_rows(data)
     return densities.autoregressive_flow(
         rows.shape[1],
         num_layers=layers,
@@ -129,7 +129,7 @@ def _noise_scales(name: str, config: MultiScaleConfig | RecoveryConfig, given: G
     """Noise levels from the least to the most, each the same factor from the next."""
     least, most = config.least_noise, config.most_noise
     if most is None:
-        most = float(np.sqrt(np.asarray(_rows(given.data), np.float64).var(axis=0).mean()))
+        most = float(np.sqrt(fitted_rows(given.data).var(axis=0).mean()))
     if not 0 < least < most or config.num_levels < 2:
         raise ArgumentError(
             f"{name} needs 0 < --least-noise < --most-noise and --num-levels of at least 2, got "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -46,6 +47,10 @@ class MLPConfig:
     """Number of hidden layers."""
     activation: str = "silu"
     """silu, tanh, softplus, elu or relu."""
+    features: int = 0
+    """Waves of the coordinates that the network sees beside them; 64 where there are at most two columns."""
+    frequency: float = 3.0
+    """Typical frequency of the waves, in radians for each standard deviation of the data."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,9 +103,23 @@ def _build_gaussian_rbm(config: GaussianRBMConfig, data: Data, *, key: PRNGKey) 
 
 def _build_mlp(config: MLPConfig, data: Data, *, key: PRNGKey) -> energies.AbstractEnergy:
     _check_layers("mlp", config.hidden, config.layers)
-    hidden = (config.hidden,) * config.layers
+    confinement, features = _confinement(data), None
+    if config.features:
+        features = energies.FourierFeatures(
+            data.space.num_sites,
+            num_features=config.features,
+            frequency=config.frequency,
+            mean=confinement.mean,
+            scale=confinement.scale / 2,
+            key=jax.random.fold_in(key, 1),
+        )
     return energies.MLP(
-        data.space, hidden=hidden, activation=config.activation, confinement=_confinement(data), key=key
+        data.space,
+        hidden=(config.hidden,) * config.layers,
+        activation=config.activation,
+        confinement=confinement,
+        features=features,
+        key=key,
     )
 
 

@@ -8,9 +8,14 @@ from typing import Any
 
 from energax import kernels, objectives
 from energax._errors import ArgumentError
+from energax.data import Data
 from energax.runs._continuous_objectives import CONTINUOUS
 from energax.runs._entry import Entry, Given
-from energax.runs._fitted_objectives import FITTED
+from energax.runs._fitted_objectives import FITTED, fitted_rows
+from energax.spaces import Euclidean
+
+_MOST_COLUMNS = 2
+_REACH = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +83,9 @@ class ExactConfig:
     """Options of exact maximum likelihood."""
 
     half_width: float | None = None
-    """Half width of the square about 0 that two real columns are integrated over; theirs where the space has ends."""
+    """Half width of the square about 0 that real columns are integrated over; else 5 standard deviations each way."""
+    num_points: int = 160
+    """Nodes along each real column."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,9 +165,17 @@ def _build_jarzynski(config: JarzynskiConfig, given: Given) -> objectives.Abstra
 
 
 def _build_exact(config: ExactConfig, given: Given) -> objectives.AbstractObjective:
-    del given
-    half = config.half_width
-    return objectives.ExactLikelihood(None if half is None else ((-half, half),) * 2)
+    half, space = config.half_width, given.data.space
+    bounds = None
+    if isinstance(space, Euclidean) and space.num_sites <= _MOST_COLUMNS:
+        bounds = _box(given.data) if half is None else ((-half, half),) * space.num_sites
+    return objectives.ExactLikelihood(bounds, config.num_points)
+
+
+def _box(data: Data) -> tuple[tuple[float, float], ...]:
+    rows = fitted_rows(data).reshape(-1, data.space.num_sites)
+    middle, reach = rows.mean(axis=0), _REACH * rows.std(axis=0)
+    return tuple((float(m - r), float(m + r)) for m, r in zip(middle, reach, strict=True))
 
 
 def _build_dsm(config: DenoisingConfig, given: Given) -> objectives.AbstractObjective:

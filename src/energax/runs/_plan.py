@@ -88,7 +88,7 @@ def plan(
         defaults_training = dataclasses.replace(defaults_training, **_RECIPES.get((name, objective), {}))
     config = RunConfig(
         data=DataConfig(str(source), view, data.fingerprint),
-        model=_complete("model", {"name": name, **(model_options or {})}),
+        model=_complete("model", {"name": name, **_for_few_columns(name, data), **(model_options or {})}),
         objective=_complete("objective", objective_config),
         kernel=_complete("kernel", kernel_config),
         training=typed(TrainingConfig, {**dataclasses.asdict(defaults_training), **(training or {})}, "training"),
@@ -165,6 +165,11 @@ def _require_domain(name: str, domain: str, data: Data) -> None:
 def _merged(default: Mapping[str, Any], name: str | None, given: Mapping[str, Any] | None) -> dict[str, Any]:
     base = dict(default) if name in (None, default["name"]) else {"name": name}
     return {**base, **(given or {})}
+
+
+def _for_few_columns(name: str, data: Data) -> dict[str, Any]:
+    """Options of a network that is to see fine detail: laws of one or two columns have many modes, or edges."""
+    return {"features": 64} if name == "mlp" and data.space.num_sites <= 2 else {}
 
 
 def _complete(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:

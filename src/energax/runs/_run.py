@@ -208,8 +208,12 @@ class Run:
         return self.kernel if self.kernel.exact else build_kernel({"name": "hmc"})
 
 
+@functools.lru_cache(maxsize=64)
 def optimizer(training: TrainingConfig) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay and a learning rate that falls linearly to a twentieth."""
+    """Adam with decoupled weight decay and a learning rate that falls linearly to a twentieth.
+
+    The same training has the same one, so that runs that differ in their seed share their compilation.
+    """
     schedule = optax.linear_schedule(training.learning_rate, training.learning_rate / 20, training.num_steps)
     if training.weight_decay:
         return optax.adamw(schedule, weight_decay=training.weight_decay)

@@ -15,6 +15,7 @@ from energax._typing import PRNGKey, Scalar
 from energax.energies._base import AbstractEnergy
 from energax.energies._capabilities import is_confined
 from energax.energies.neural._confinement import Confinement
+from energax.energies.neural._features import FourierFeatures
 from energax.spaces import AbstractArraySpace, Euclidean
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -36,6 +37,7 @@ class MLP(AbstractEnergy):
         activation: A name of `ACTIVATIONS`.
         confinement: The base measure; by default N(0, 1) on Euclidean space and none on bounded spaces. With None
             on Euclidean space log Z is refused.
+        features: What the network sees of x instead of the bare coordinates.
         key: Random key of the initial weights.
 
     Example:
@@ -48,6 +50,7 @@ class MLP(AbstractEnergy):
 
     layers: tuple[eqx.nn.Linear, ...]
     confinement: Confinement | None
+    features: FourierFeatures | None
     space: AbstractArraySpace = eqx.field(static=True)
     activation: str = eqx.field(static=True)
 
@@ -58,6 +61,7 @@ class MLP(AbstractEnergy):
         hidden: Sequence[int] = (128, 128),
         activation: str = "silu",
         confinement: Confinement | str | None = "default",
+        features: FourierFeatures | None = None,
         key: PRNGKey,
     ) -> None:
         if activation not in ACTIVATIONS:
@@ -65,13 +69,15 @@ class MLP(AbstractEnergy):
         self.space = space if isinstance(space, AbstractArraySpace) else Euclidean(space, initial_scale=1.0)
         self.confinement = default_confinement(self.space) if isinstance(confinement, str) else confinement
         self.activation = activation
-        widths = (self.space.num_sites, *hidden)
+        self.features = features
+        widths = (self.space.num_sites if features is None else features.size, *hidden)
         keys = jax.random.split(key, len(widths))
         inner = tuple(eqx.nn.Linear(m, n, key=k) for m, n, k in zip(widths, widths[1:], keys, strict=False))
         self.layers = (*inner, eqx.nn.Linear(widths[-1], "scalar", key=keys[-1]))
 
     def __call__(self, x: Array) -> Scalar:
-        y = x.reshape(-1).astype(jnp.promote_types(x.dtype, self.layers[0].weight.dtype))
+        y = x.astype(jnp.promote_types(x.dtype, self.layers[0].weight.dtype))
+        y = y.reshape(-1) if self.features is None else self.features(y)
         for layer in self.layers[:-1]:
             y = ACTIVATIONS[self.activation](layer(y))
         return self.layers[-1](y) + (0.0 if self.confinement is None else self.confinement(x))

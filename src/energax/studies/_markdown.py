@@ -1,0 +1,44 @@
+"""The table of a comparison as Markdown, for the docs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from energax.report import comparison_columns
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """The measured table of a comparison, with what it was measured by.
+
+    Args:
+        found: What `Compared.to_json` returns, or ``comparison.json`` holds.
+    """
+    head, rows = comparison_columns(found)
+    plan, machine = found["plan"], found["environment"]
+    length = f"{plan['num_steps']} updates" if plan["num_steps"] else f"{plan['budget']:g} seconds of training"
+    lines = [
+        f"`{found['command']}`",
+        "",
+        f"{plan['seeds']} runs each, {length} after compilation; {machine['platform']}, {machine['cpus']} cores, "
+        f"JAX {machine['jax']}.",
+        "",
+        _line(head),
+        _line("---" for _ in head),
+        *(_line(row) for row in rows),
+    ]
+    failed = [(row["objective"], text) for row in found["rows"] for text in row["failures"]]
+    if failed:
+        lines += ["", *(f"* `{name}` failed: {text}" for name, text in failed)]
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Any) -> str:
+    return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
+
+
+def words_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What each objective needs, its bias and when to take it, in the order of the rows."""
+    head = ("objective", "cost of an update", "needs", "known bias", "when")
+    body = [(f"`{row['objective']}`", row["cost"], row["needs"], row["bias"], row["when"]) for row in rows]
+    return "\n".join([_line(head), _line("---" for _ in head), *(_line(row) for row in body)]) + "\n"
