@@ -41,6 +41,14 @@ WORDS: dict[str, Words] = {
         "k transitions and 1 E of all walkers, 2 E", "a kernel, small updates", "none, while walkers keep their weight",
         "separated modes whose masses matter; log Z comes along",
     ),
+    "short-run": Words(
+        "k transitions of all chains, 2 E", "a kernel", "the energy is wrong on purpose: only its short chains are right",
+        "draws are wanted, not densities",
+    ),
+    "recovery-likelihood": Words(
+        "k transitions from each row, 2 E", "a kernel, a family of energies", "the least noise; as cd within a level",
+        "generation through falling noise",
+    ),
     "exact-likelihood": Words(
         "1 E for each configuration or node", "few configurations, or two columns", "none: the bracket of the others",
         "tests, small models",
