@@ -42,7 +42,7 @@ WORDS: dict[str, Words] = {
         "separated modes whose masses matter; log Z comes along",
     ),
     "short-run": Words(
-        "k transitions of all chains, 2 E", "a kernel", "the energy is wrong on purpose: only its short chains are right",
+        "k transitions of all chains, 2 E", "a kernel", "the energy is wrong on purpose; its short chains are right",
         "draws are wanted, not densities",
     ),
     "recovery-likelihood": Words(
