@@ -40,6 +40,7 @@ from energax.objectives import (
     SitePerturbation,
     SlicedScoreMatching,
     TemperedPCD,
+    TrajectoryPCD,
     Watched,
 )
 from energax.testing import references
@@ -144,6 +145,7 @@ TABLE = {
     "recovery-normal": (RecoveryLikelihood((0.3, 0.6, 1.2), MALA(0.3), start="data"), _levels),
     # With three levels the replica at the model has not been swapped in the first update.
     "tempered-normal": (TemperedPCD(MALA(0.1), 4, 3), _normal),
+    "trajectory-normal": (TrajectoryPCD(MALA(0.1), 4, 2), _normal),
     "jarzynski-split": (Jarzynski(ULA(0.1), 16), _normal),
     "watched-dsm": (Watched(DenoisingScoreMatching(0.6), MALA(0.1), 4, every=2), _smeared),
     "exact-ising": (ExactLikelihood(), _draws_of(references.asymmetric_ising())),

@@ -45,6 +45,8 @@ from energax.objectives._short_run import ShortRun as ShortRun
 from energax.objectives._stein import KernelStein as KernelStein
 from energax.objectives._tempered import TemperedPCD as TemperedPCD
 from energax.objectives._tempered import TemperedState as TemperedState
+from energax.objectives._trajectory import TrajectoryPCD as TrajectoryPCD
+from energax.objectives._trajectory import TrajectoryState as TrajectoryState
 from energax.objectives._walkers import Walkers as Walkers
 from energax.objectives._watched import Watched as Watched
 from energax.objectives._watched import WatchedState as WatchedState
@@ -88,6 +90,8 @@ __all__ = [
     "SlicedScoreMatching",
     "TemperedPCD",
     "TemperedState",
+    "TrajectoryPCD",
+    "TrajectoryState",
     "Walkers",
     "Watched",
     "WatchedState",

@@ -65,6 +65,15 @@ def frozen(energy: AbstractEnergy) -> AbstractEnergy:
     return jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, energy)
 
 
+def real_arrays(energy: AbstractEnergy) -> Any:
+    """The real parameters of a model, to be kept when it changes: without gradients, and of a definite type each.
+
+    A stored state would not go on with what was compiled if they were of a weak type.
+    """
+    params = eqx.filter(frozen(energy), eqx.is_inexact_array)
+    return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), params)
+
+
 def as_positions(energy: AbstractEnergy, batch: Configuration) -> Configuration:
     """The rows of a batch in the type of the space: sites with few values as whole numbers."""
     struct = observed_space(energy).struct

@@ -17,6 +17,7 @@ from energax.objectives._base import AbstractObjective, Metrics, as_number, norm
 from energax.objectives._contrastive import PersistentState
 from energax.objectives._jarzynski import JarzynskiState
 from energax.objectives._tempered import TemperedState
+from energax.objectives._trajectory import TrajectoryState
 from energax.objectives._watched import WatchedState
 from energax.random import normal
 
@@ -178,8 +179,9 @@ def _(state: PersistentState) -> tuple[Configuration, Float[Array, " n"]]:
     return _equally(state.x)
 
 
-@model_sample.register
-def _(state: TemperedState) -> tuple[Configuration, Float[Array, " n"]]:
+@model_sample.register(TemperedState)
+@model_sample.register(TrajectoryState)
+def _(state: TemperedState | TrajectoryState) -> tuple[Configuration, Float[Array, " n"]]:
     return _equally(jax.tree.map(lambda leaf: leaf[:, -1], state.x))
 
 

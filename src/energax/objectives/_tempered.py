@@ -14,7 +14,7 @@ from energax.energies import AbstractEnergy
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
 from energax.objectives._base import AbstractObjective, Metrics, as_positions, frozen
 from energax.objectives._contrastive import check_steps, contrast, watch
-from energax.paths import Geometric
+from energax.paths import AbstractPath, Geometric
 from energax.sampling import replica_step
 
 _MEMORY = 0.98
@@ -77,11 +77,7 @@ class TemperedPCD(AbstractObjective):
                 "TemperedPCD needs at least one chain and two levels, got "
                 f"num_chains={self.num_chains}, num_levels={self.num_levels}."
             )
-        if not self.kernel.exact:
-            raise KernelMismatch(
-                f"Swaps between levels need a kernel that leaves their laws invariant, which "
-                f"{type(self.kernel).__name__} does not. Try MALA(0.01) or HMC(0.1)."
-            )
+        require_exact(self.kernel)
 
     def check(self, energy: AbstractEnergy) -> None:
         target(self._path(energy).at(jnp.ones(())), self.kernel)
@@ -106,37 +102,72 @@ class TemperedPCD(AbstractObjective):
         self, energy: AbstractEnergy, batch: Configuration, state: TemperedState, *, key: PRNGKey
     ) -> tuple[Scalar, tuple[TemperedState, Metrics]]:
         path = self._path(energy)
-
-        def ladder(x: Configuration, key: PRNGKey) -> tuple[Configuration, tuple[Array, Array, Array]]:
-            x, told = replica_step(
-                path, self.kernel, state.ts, x, state.count, num_steps=self.num_steps, redraw=True, key=key
-            )
-            return x, (told.swap_prob, told.accept_prob, told.num_nonfinite)
-
-        keys = jax.random.split(key, self.num_chains)
-        x, (swaps, accepts, bad) = jax.vmap(ladder)(state.x, keys)
+        x, swaps, told = move_ladders(
+            path, self.kernel, state.ts, state.x, state.count, num_steps=self.num_steps, key=key
+        )
         before, after = (jax.tree.map(lambda leaf: leaf[:, -1], tree) for tree in (state.x, x))
         loss, metrics = contrast(energy, batch, after)
-        new = self._adapted(state, x, jnp.mean(swaps, axis=0))
-        metrics = {
-            **metrics,
-            **watch(energy, as_positions(energy, batch), before, after),
-            "accept_prob": jnp.mean(accepts[:, -1]),
-            "num_nonfinite": jnp.sum(bad),
-            "swap_prob": 1 - jnp.max(new.rejection),
-            "round_trip": 1 / (2 + 2 * jnp.sum(new.rejection)),
-        }
-        if isinstance(self.kernel, AbstractStepSizeKernel):
-            metrics["step_size"] = self.kernel.step_size
-        return loss, (new, metrics)
+        new = self._adapted(state, x, swaps)
+        health = watch(energy, as_positions(energy, batch), before, after)
+        return loss, (new, {**metrics, **health, **told, **travel(new.rejection)})
 
     def _adapted(self, state: TemperedState, x: Configuration, swaps: Float[Array, " pair"]) -> TemperedState:
-        """Even and odd pairs are tried in turn; levels move towards equal refusals."""
-        tried = (jnp.arange(self.num_levels - 1) - state.count) % 2 == 0
-        mean = _MEMORY * state.rejection + (1 - _MEMORY) * (1 - swaps)
-        rejection = jnp.where(tried, mean, state.rejection).astype(state.rejection.dtype)
+        """Levels move towards equal refusals."""
+        rejection = refusals(state.rejection, swaps, state.count, memory=_MEMORY)
         # What never refuses still takes some room, so that levels do not fall onto each other.
         barrier = jnp.concatenate([jnp.zeros(1), jnp.cumsum(rejection + 0.01)])
         wanted = jnp.interp(jnp.linspace(0.0, 1.0, self.num_levels) * barrier[-1], barrier, state.ts)
         ts = (state.ts + _PULL * (wanted - state.ts)).at[0].set(0.0).at[-1].set(1.0)
         return TemperedState(x, ts.astype(state.ts.dtype), rejection, state.count + 1)
+
+
+def require_exact(kernel: AbstractKernel) -> None:
+    """Raise `KernelMismatch` for kernels whose levels would not have the laws that swaps take them for."""
+    if not kernel.exact:
+        raise KernelMismatch(
+            f"Swaps between levels need a kernel that leaves their laws invariant, which "
+            f"{type(kernel).__name__} does not. Try MALA(0.01) or HMC(0.1)."
+        )
+
+
+def move_ladders(
+    path: AbstractPath,
+    kernel: AbstractKernel,
+    ts: Float[Array, " level"],
+    x: Configuration,
+    count: Int[Array, ""],
+    *,
+    num_steps: int,
+    key: PRNGKey,
+) -> tuple[Configuration, Float[Array, " pair"], Metrics]:
+    """One sweep of replica exchange in each of the ladders x, (chain, level, *event).
+
+    Returns:
+        Where they are; the share of swaps that each pair of neighbours accepts, 0 for those that were not tried; and
+        metrics: acceptance at the model, proposals that were not finite, the step size.
+    """
+
+    def ladder(x: Configuration, key: PRNGKey) -> tuple[Configuration, tuple[Array, Array, Array]]:
+        x, told = replica_step(path, kernel, ts, x, count, num_steps=num_steps, redraw=True, key=key)
+        return x, (told.swap_prob, told.accept_prob, told.num_nonfinite)
+
+    keys = jax.random.split(key, len(jax.tree.leaves(x)[0]))
+    x, (swaps, accepts, bad) = jax.vmap(ladder)(x, keys)
+    metrics = {"accept_prob": jnp.mean(accepts[:, -1]), "num_nonfinite": jnp.sum(bad)}
+    if isinstance(kernel, AbstractStepSizeKernel):
+        metrics["step_size"] = kernel.step_size
+    return x, jnp.mean(swaps, axis=0), metrics
+
+
+def refusals(
+    rejection: Float[Array, " pair"], swaps: Float[Array, " pair"], count: Int[Array, ""], *, memory: float
+) -> Float[Array, " pair"]:
+    """The moving mean of refusals after a sweep; even and odd pairs are tried in turn."""
+    tried = (jnp.arange(rejection.size) - count) % 2 == 0
+    mean = memory * rejection + (1 - memory) * (1 - swaps)
+    return jnp.where(tried, mean, rejection).astype(rejection.dtype)
+
+
+def travel(rejection: Float[Array, " pair"]) -> Metrics:
+    """How fast replicas travel: the swaps of the worst pair, and the rate of round trips."""
+    return {"swap_prob": 1 - jnp.max(rejection), "round_trip": 1 / (2 + 2 * jnp.sum(rejection))}

@@ -15,7 +15,7 @@ from energax._typing import BoolScalar, Configuration, PRNGKey, Scalar
 from energax.densities import AbstractDensity, starting_law
 from energax.energies import AbstractEnergy, marginal, value_and_score
 from energax.kernels import ULA, AbstractKernel, LangevinState, target
-from energax.objectives._base import Metrics, frozen
+from energax.objectives._base import Metrics, frozen, real_arrays
 from energax.objectives._contrastive import run_chains
 from energax.sampling import RESAMPLERS, add_compensated, relative_ess
 
@@ -118,9 +118,7 @@ class Following:
     def _kept(self, energy: AbstractEnergy, x: Configuration) -> Any:
         """What is needed of a model when it has changed."""
         if not self.splits:
-            # Of a definite type each, so that a stored state goes on with what was compiled.
-            params = eqx.filter(frozen(energy), eqx.is_inexact_array)
-            return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), params)
+            return real_arrays(energy)
         observed = marginal(frozen(energy))
         return jax.vmap(lambda x: value_and_score(observed, x))(x)
 

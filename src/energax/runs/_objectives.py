@@ -63,6 +63,18 @@ class TemperedPCDConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class TrajectoryConfig:
+    """Options of persistent contrastive divergence with the past of the model as ladder."""
+
+    num_chains: int = 64
+    """Ladders of replicas, each with one at the model."""
+    num_models: int = 8
+    """Stored models of the past."""
+    chain_steps: int = 1
+    """Transitions of each replica at every update."""
+
+
+@dataclasses.dataclass(frozen=True)
 class JarzynskiConfig:
     """Options of maximum likelihood with weighted walkers."""
 
@@ -153,6 +165,10 @@ def _build_tempered(config: TemperedPCDConfig, given: Given) -> objectives.Abstr
     return objectives.TemperedPCD(given.kernel, config.num_chains, config.num_levels, config.chain_steps)
 
 
+def _build_trajectory(config: TrajectoryConfig, given: Given) -> objectives.AbstractObjective:
+    return objectives.TrajectoryPCD(given.kernel, config.num_chains, config.num_models, config.chain_steps)
+
+
 def _build_jarzynski(config: JarzynskiConfig, given: Given) -> objectives.AbstractObjective:
     return objectives.Jarzynski(
         given.kernel,
@@ -237,6 +253,13 @@ OBJECTIVES: dict[str, Entry[Any]] = {
             TemperedPCDConfig,
             _build_tempered,
             "persistent chains that swap with easier ones, and so travel between modes",
+        ),
+        Entry(
+            "trajectory-pcd",
+            objectives.TrajectoryPCD,
+            TrajectoryConfig,
+            _build_trajectory,
+            "persistent chains that swap with those of the model's own past",
         ),
         Entry(
             "jarzynski",

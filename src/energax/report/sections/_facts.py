@@ -32,6 +32,8 @@ _OBJECTIVES = {
     "of this length (short-run maximum likelihood): the law of the energy itself is another one.",
     "tempered-pcd": _CONTRAST + ", in chains that go on from update to update and swap places with others at easier "
     "levels (replica exchange), by which they travel between modes.",
+    "trajectory-pcd": _CONTRAST + ", in chains that go on from update to update and swap places with others at models "
+    "of the run's own past (trajectory tempering), by which they travel between modes.",
     "jarzynski": _CONTRAST + ", with walkers that carry weights for the work that each update did on them "
     "(Jarzynski's identity), so that they stand for the model even where they cannot travel.",
     "exact-likelihood": "Training follows the exact gradient of the likelihood, summed over all configurations.",
