@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from energax import runs, studies
+from energax import runs, studies, systems
 from energax._errors import ArgumentError
 from energax.cli._compare_objectives import run_comparison
 from energax.cli._output import Output
 from energax.cli._parse import flat, named_option, parse
 from energax.cli._simulate import run_simulation
+from energax.cli._uncertainty import run_uncertainty
 from energax.runs import Run, TrainingConfig
 
 
@@ -57,6 +58,10 @@ def resume(arguments: Sequence[str]) -> int:
         if asked.from_step is not None:
             raise ArgumentError("--from-step belongs to a single run; a study goes on where it ended.")
         return run_comparison(studies.load_plan(asked.run), Path(asked.run), Output(json=asked.json))
+    if systems.is_uncertainty(asked.run):
+        if asked.from_step is not None:
+            raise ArgumentError("--from-step belongs to runs that train; a study goes on where it ended.")
+        return run_uncertainty(systems.load_uncertainty_plan(asked.run), Path(asked.run), Output(json=asked.json))
     return train_and_judge(Run.open(asked.run), Output(json=asked.json), resume=True, from_step=asked.from_step)
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "compare-objectives": "train one model by every objective that fits the data, and compare",
     "simulate": "simulate a model of physics at one or several temperatures",
     "free-energy": "log Z and free energy of a model, a run or a file",
+    "uncertainty": "which predictions of a graph network to distrust: scores of nodes under shifts",
     "sample": "draw from a trained model",
     "evaluate": "judge a trained model: likelihood with an interval, sample quality",
     "report": "rebuild the page of a run",

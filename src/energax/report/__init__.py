@@ -15,21 +15,27 @@ from energax.report._simulation import ladder_rows as ladder_rows
 from energax.report._simulation import point_rows as point_rows
 from energax.report._simulation import write_simulation as write_simulation
 from energax.report._summary import SummaryLike as SummaryLike
+from energax.report._uncertainty import UncertaintyLike as UncertaintyLike
+from energax.report._uncertainty import uncertainty_tables as uncertainty_tables
+from energax.report._uncertainty import write_uncertainty as write_uncertainty
 
 __all__ = [
     "DrivenLike",
     "FreeEnergyLike",
     "SimulationLike",
     "SummaryLike",
+    "UncertaintyLike",
     "comparison_columns",
     "free_energy_rows",
     "ladder_rows",
     "log_z_point_rows",
     "point_rows",
     "tables",
+    "uncertainty_tables",
     "write",
     "write_comparison",
     "write_crooks",
     "write_free_energy",
     "write_simulation",
+    "write_uncertainty",
 ]

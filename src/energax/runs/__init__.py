@@ -17,6 +17,7 @@ from energax.runs._judge import summarise as summarise
 from energax.runs._kernels import KERNELS as KERNELS
 from energax.runs._models import MODELS as MODELS
 from energax.runs._objectives import OBJECTIVES as OBJECTIVES
+from energax.runs._pieces import Pieces as Pieces
 from energax.runs._plan import field_help as field_help
 from energax.runs._plan import plan as plan
 from energax.runs._registry import DEFAULTS as DEFAULTS
@@ -57,6 +58,7 @@ __all__ = [
     "DataConfig",
     "Entry",
     "FreeEnergy",
+    "Pieces",
     "Run",
     "RunConfig",
     "SimulatedModel",

@@ -12,6 +12,7 @@ from energax.systems.graphs._files import NAMED_GRAPHS as NAMED_GRAPHS
 from energax.systems.graphs._files import NamedGraph as NamedGraph
 from energax.systems.graphs._files import fingerprint as fingerprint
 from energax.systems.graphs._files import load_graph as load_graph
+from energax.systems.graphs._fisher import FisherScore as FisherScore
 from energax.systems.graphs._gebm import GEBM as GEBM
 from energax.systems.graphs._gebm import NodeEnergies as NodeEnergies
 from energax.systems.graphs._graph import Graph as Graph
@@ -40,6 +41,12 @@ from energax.systems.graphs._shifts import shift as shift
 from energax.systems.graphs._sparse import Sparse as Sparse
 from energax.systems.graphs._splits import NodeSplit as NodeSplit
 from energax.systems.graphs._splits import split_nodes as split_nodes
+from energax.systems.graphs._study import Uncertainty as Uncertainty
+from energax.systems.graphs._study import uncertainty as uncertainty
+from energax.systems.graphs._study_plan import UncertaintyPlan as UncertaintyPlan
+from energax.systems.graphs._study_plan import is_uncertainty as is_uncertainty
+from energax.systems.graphs._study_plan import load_uncertainty_plan as load_uncertainty_plan
+from energax.systems.graphs._study_plan import plan_uncertainty as plan_uncertainty
 from energax.systems.graphs._training import TrainedNetwork as TrainedNetwork
 from energax.systems.graphs._training import train_network as train_network
 
@@ -55,6 +62,7 @@ __all__ = [
     "AbstractGraphNetwork",
     "Asked",
     "ClassDensities",
+    "FisherScore",
     "Graph",
     "NamedGraph",
     "NetworkInput",
@@ -67,13 +75,17 @@ __all__ = [
     "Sparse",
     "Trained",
     "TrainedNetwork",
+    "Uncertainty",
+    "UncertaintyPlan",
     "diffuse",
     "entropy",
     "fingerprint",
     "gnnsafe",
     "graph_kernel_density",
+    "is_uncertainty",
     "leave_out_classes",
     "load_graph",
+    "load_uncertainty_plan",
     "logit_energy",
     "low_homophily",
     "low_page_rank",
@@ -82,8 +94,10 @@ __all__ = [
     "network_input",
     "node_outputs",
     "node_score",
+    "plan_uncertainty",
     "random_half",
     "shift",
     "split_nodes",
     "train_network",
+    "uncertainty",
 ]

@@ -11,6 +11,9 @@ from energax.report.figures._histograms import correlation_scatter as correlatio
 from energax.report.figures._histograms import energy_histograms as energy_histograms
 from energax.report.figures._histograms import marginal as marginal
 from energax.report.figures._log_z_curve import log_z_curve as log_z_curve
+from energax.report.figures._nodes import graph_drawing as graph_drawing
+from energax.report.figures._nodes import roc_curves as roc_curves
+from energax.report.figures._nodes import split_histogram as split_histogram
 from energax.report.figures._pictures import Map as Map
 from energax.report.figures._pictures import density_map as density_map
 from energax.report.figures._pictures import image_grid as image_grid
@@ -31,6 +34,7 @@ __all__ = [
     "density_map",
     "energy_histograms",
     "energy_trace",
+    "graph_drawing",
     "image_grid",
     "image_pairs",
     "learning_curve",
@@ -38,6 +42,8 @@ __all__ = [
     "log_z_curve",
     "marginal",
     "mode_mass_chart",
+    "roc_curves",
+    "split_histogram",
     "work_along",
     "work_histograms",
 ]

@@ -68,6 +68,12 @@ def marginal(title: str, data: Floats, model: Floats | None) -> Figure:
     return Figure(title, _histogram(samples, low, high, label=label, height=150.0), legend=_legend(samples))
 
 
+def histogram(samples: Sequence[Sample], *, label: str, height: float) -> str:
+    """The picture of several samples over common bins that hold the bulk of each, as markup."""
+    low, high = _bulk([s.values for s in samples])
+    return _histogram(samples, low, high, label=label, height=height)
+
+
 def correlation_scatter(data: Floats, model: Floats) -> Figure:
     """One dot a pair of columns: its correlation in the data (x) and in the model (y); `data`, `model` (pair,)."""
     plot = frame(View(-1.0, 1.0), View(-1.0, 1.0), height=340.0, x_label="correlation in the data")

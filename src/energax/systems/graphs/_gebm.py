@@ -183,6 +183,7 @@ def _calibrated(evidence: Floats, labels: np.ndarray) -> tuple[float, float]:
         p = _evidential(evidence, float(np.exp(np.clip(log_t_and_b[0], -7, 7))), float(log_t_and_b[1]))
         return -float(np.log(p[np.arange(labels.size), labels] + 1e-300).mean())
 
-    starts = [np.asarray([t, b]) for t in (0.0, -1.0) for b in (0.0, 3.0)]
-    best = min((minimize(loss, s, method="Nelder-Mead") for s in starts), key=lambda found: found.fun)
+    enough = {"xatol": 1e-2, "fatol": 1e-5}
+    starts = [np.asarray([0.0, 0.0]), np.asarray([-1.0, 3.0])]
+    best = min((minimize(loss, s, method="Nelder-Mead", options=enough) for s in starts), key=lambda found: found.fun)
     return float(np.exp(np.clip(best.x[0], -7, 7))), float(best.x[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
@@ -20,6 +21,7 @@ from energax.systems.graphs._baselines import (
     mutual_information,
 )
 from energax.systems.graphs._class_densities import ClassDensities
+from energax.systems.graphs._fisher import FisherScore
 from energax.systems.graphs._gebm import GEBM, NodeEnergies
 from energax.systems.graphs._graph import Graph, Mask
 from energax.systems.graphs._outputs import Floats, NodeOutputs
@@ -41,6 +43,21 @@ class Trained:
     train: Mask
     valid: Mask | None = None
 
+    @functools.cached_property
+    def gebm(self) -> GEBM:
+        """GEBM, fitted once."""
+        return GEBM.fit(self.outputs, self.graph, self.train, valid=self.valid)
+
+    @functools.cached_property
+    def densities(self) -> ClassDensities:
+        """The densities of the classes, fitted once."""
+        return ClassDensities.fit(self.outputs, self.graph, self.train)
+
+    @property
+    def asked(self) -> Asked:
+        """The graph that was trained on as one to ask about."""
+        return Asked(self.outputs, self.graph, self.train)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Asked:
@@ -55,6 +72,13 @@ class Asked:
     outputs: NodeOutputs
     graph: Graph
     labelled: Mask
+    _known: dict[int, NodeEnergies] = dataclasses.field(default_factory=dict, repr=False)
+
+    def energies(self, gebm: GEBM) -> NodeEnergies:
+        """Energies of the nodes, computed once for each fit."""
+        if id(gebm) not in self._known:
+            self._known[id(gebm)] = gebm.energies(self.outputs, self.graph)
+        return self._known[id(gebm)]
 
 
 Scorer: TypeAlias = Callable[[Asked], Floats]
@@ -89,28 +113,33 @@ def _of_outputs(function: Callable[[NodeOutputs], Floats]) -> Callable[[Trained]
 
 def _nearest_class(field: str) -> Callable[[Trained], Scorer]:
     def fit(trained: Trained) -> Scorer:
-        densities = ClassDensities.fit(trained.outputs, trained.graph, trained.train)
+        densities = trained.densities
         return lambda asked: densities.distances(getattr(asked.outputs, field)).min(1)
 
     return fit
 
 
 def _gebm(part: Callable[[NodeEnergies], Floats]) -> Callable[[Trained], Scorer]:
-    def fit(trained: Trained) -> Scorer:
-        gebm = GEBM.fit(trained.outputs, trained.graph, trained.train)
-        return lambda asked: part(gebm.energies(asked.outputs, asked.graph))
-
-    return fit
+    return lambda trained: lambda asked: part(asked.energies(trained.gebm))
 
 
 def _evidential(trained: Trained) -> Scorer:
-    gebm = GEBM.fit(trained.outputs, trained.graph, trained.train, valid=trained.valid)
-
     def predict(asked: Asked) -> Floats:
-        found = gebm.energies(asked.outputs, asked.graph)
+        found = asked.energies(trained.gebm)
         return found.evidential if found.calibrated is None else found.calibrated
 
     return predict
+
+
+_POOLED = ("gebm-independent", "gebm-group", "energy", "energy-alone", "mahalanobis-alone")
+
+
+def _pooled(trained: Trained) -> Scorer:
+    """Fisher's combination of five scores; the reference are the validation nodes, or all nodes without any."""
+    parts = [NODE_SCORES[name].fit(trained) for name in _POOLED]
+    nodes = np.ones(trained.graph.num_nodes, bool) if trained.valid is None else trained.valid
+    fisher = FisherScore.fit([part(trained.asked)[nodes] for part in parts])
+    return lambda asked: fisher([part(asked) for part in parts])
 
 
 def _mean_prediction(name: str) -> Callable[[Trained], Scorer]:
@@ -138,6 +167,12 @@ NODE_SCORES: Mapping[str, NodeScore] = MappingProxyType(
         score.name: score
         for score in (
             *(NodeScore(n, text, _gebm(part), probabilities=_evidential) for n, (text, part) in _GEBM.items()),
+            NodeScore(
+                "gebm-fisher",
+                "independent and group energy, energy of the logits with and without messages, distance: by ranks",
+                _pooled,
+                probabilities=_evidential,
+            ),
             *(NodeScore(n, text, _of_outputs(lambda o, f=f: f(o.logits))) for n, (text, f) in _LOGITS.items()),
             *(
                 NodeScore(f"{n}-alone", f"{text}, without messages", _of_outputs(lambda o, f=f: f(o.alone_logits)))
