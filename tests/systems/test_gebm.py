@@ -205,3 +205,13 @@ def test_mutual_information_of_equal_and_of_opposite_predictions():
     certain = np.asarray([[[40.0, 0.0]], [[0.0, 40.0]]])
     assert systems.mutual_information(certain)[0] == pytest.approx(np.log(2))
     assert systems.mutual_information(certain[[0, 0]])[0] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_fisher_score_is_the_sum_of_log_p_values_whatever_the_scales():
+    known, asked = RNG.normal(size=(2, 50)), RNG.normal(size=(2, 20))
+    found = systems.FisherScore.fit(list(known))(list(asked))
+    p = [(1 + (known[k][:, None] >= asked[k][None]).sum(0)) / 51 for k in (0, 1)]
+    np.testing.assert_allclose(found, -np.log(p[0]) - np.log(p[1]))
+    other = systems.FisherScore.fit([known[0], np.exp(9 * known[1])])([asked[0], np.exp(9 * asked[1])])
+    np.testing.assert_allclose(other, found)
+    np.testing.assert_allclose(systems.FisherScore.fit(list(known))([np.full(1, 1e9)] * 2), 2 * np.log(51))
