@@ -18,6 +18,7 @@ _SUBPACKAGES = (
     "estimators",
     "evaluation",
     "exact",
+    "generative",
     "kernels",
     "objectives",
     "paths",
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from energax import estimators as estimators
     from energax import evaluation as evaluation
     from energax import exact as exact
+    from energax import generative as generative
     from energax import kernels as kernels
     from energax import objectives as objectives
     from energax import paths as paths

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from energax import exact, testing
-from energax.densities import Flow, autoregressive_flow
+from energax.densities import AbstractAutoencoder, Flow, autoregressive_flow, coupling_flow
 from energax.kernels import IndependenceMetropolis
 from energax.testing import references
 
@@ -54,3 +54,45 @@ def test_a_flow_that_is_the_law_is_always_accepted(flow, key):
     state = kernel.init(flow, jnp.array([0.5, -1.0]), key=key)
     info = jax.jit(jax.vmap(lambda k: kernel.step(flow, state, key=k)[1]))(jax.random.split(key, 50))
     np.testing.assert_allclose(info.accept_prob, 1.0, rtol=1e-4)
+
+
+def in_float64(flow):
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float64) if leaf.dtype == jnp.float32 else leaf, flow)
+
+
+def strongly_bent(made):
+    """The flow with larger weights, so that its layers are far from the identity."""
+    return jax.tree.map(lambda leaf: 2 * leaf if leaf.dtype == jnp.float32 and leaf.ndim == 2 else leaf, made)
+
+
+@pytest.mark.parametrize("kind", ["coupling spline", pytest.param("autoregressive spline", marks=pytest.mark.slow)])
+def test_inverse_and_log_determinant(kind, key):
+    """To 1e-4 in float32 and 1e-10 in float64, against the determinant of the Jacobian."""
+    pytest.importorskip("flowjax")
+    make = coupling_flow if kind.startswith("coupling") else autoregressive_flow
+    made = strongly_bent(make(3, num_layers=2, width=8, knots=5, key=jax.random.key(3)))
+    assert isinstance(made, AbstractAutoencoder)
+    z = jax.random.normal(key, (3,))
+
+    def errors(flow, z):
+        x = flow.decode(z)
+        exact_value = -0.5 * jnp.sum(z**2) - 1.5 * jnp.log(2 * jnp.pi)
+        log_det = jnp.linalg.slogdet(jax.jacfwd(flow.decode)(z))[1]
+        moved = jnp.max(jnp.abs(x - z))
+        return jnp.max(jnp.abs(flow.encode(x, key=key) - z)), jnp.abs(flow.log_prob(x) - exact_value + log_det), moved
+
+    back, density, moved = jax.jit(errors)(made, z)
+    assert moved > 0.1
+    assert back < 1e-4
+    assert density < 1e-4
+    with jax.enable_x64(True):
+        back, density, _ = jax.jit(errors)(in_float64(made), z.astype(jnp.float64))
+        assert back < 1e-10
+        assert density < 1e-10
+
+
+def test_refuses_flows_that_cannot_be():
+    with pytest.raises(ValueError, match="at least 2 coordinates, got 1"):
+        coupling_flow(1, key=jax.random.key(0))
+    with pytest.raises(ValueError, match="`knots` >= 0, got -1"):
+        autoregressive_flow(2, knots=-1, key=jax.random.key(0))

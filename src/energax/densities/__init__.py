@@ -7,8 +7,13 @@ from energax.densities._default_base import default_base as default_base
 from energax.densities._default_base import starting_law as starting_law
 from energax.densities._flow import Flow as Flow
 from energax.densities._flow import autoregressive_flow as autoregressive_flow
+from energax.densities._flow import coupling_flow as coupling_flow
 from energax.densities._gaussian import Gaussian as Gaussian
 from energax.densities._gaussian import GaussianMixture as GaussianMixture
+from energax.densities._generator import AbstractAutoencoder as AbstractAutoencoder
+from energax.densities._generator import AbstractGenerator as AbstractGenerator
+from energax.densities._generator import AbstractLatentGenerator as AbstractLatentGenerator
+from energax.densities._generator import LikelihoodKind as LikelihoodKind
 from energax.densities._hard_targets import Cauchy as Cauchy
 from energax.densities._hard_targets import Funnel as Funnel
 from energax.densities._hard_targets import Rosenbrock as Rosenbrock
@@ -30,8 +35,11 @@ from energax.densities._planar_shapes import Rings as Rings
 
 __all__ = [
     "PLANAR_NAMES",
+    "AbstractAutoencoder",
     "AbstractCurve",
     "AbstractDensity",
+    "AbstractGenerator",
+    "AbstractLatentGenerator",
     "Cauchy",
     "Checkerboard",
     "Flow",
@@ -39,6 +47,7 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "IndependentSites",
+    "LikelihoodKind",
     "Moons",
     "Pinwheel",
     "Rings",
@@ -49,6 +58,7 @@ __all__ = [
     "Uniform",
     "autoregressive_flow",
     "bernoulli_fit",
+    "coupling_flow",
     "default_base",
     "gmm40",
     "has_smooth_draws",

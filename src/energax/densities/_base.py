@@ -8,10 +8,11 @@ import functools
 import jax.numpy as jnp
 
 from energax._typing import Configuration, PRNGKey, Scalar
+from energax.densities._generator import AbstractGenerator, LikelihoodKind
 from energax.energies import AbstractEnergy, exact_draw, is_confined, log_normalizer
 
 
-class AbstractDensity(AbstractEnergy):
+class AbstractDensity(AbstractEnergy, AbstractGenerator):
     """A normalised energy with exact draws: log Z = 0 and energy(x) = −log p(x).
 
     Densities are the ends of paths, base measures, noise laws, baselines and flows.
@@ -27,6 +28,18 @@ class AbstractDensity(AbstractEnergy):
 
     def __call__(self, x: Configuration) -> Scalar:
         return -self.log_prob(x)
+
+    @property
+    def likelihood(self) -> LikelihoodKind:
+        return "exact"
+
+    @property
+    def draw_evaluations(self) -> int:
+        return 1
+
+    def log_likelihood(self, x: Configuration, *, key: PRNGKey) -> Scalar:
+        del key
+        return self.log_prob(x)
 
 
 @functools.singledispatch

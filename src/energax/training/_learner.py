@@ -16,6 +16,7 @@ from jaxtyping import Array, PyTree
 
 from energax._errors import ArgumentError, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
+from energax.densities import AbstractGenerator
 from energax.energies import AbstractEnergy, observed_space
 from energax.objectives import AbstractObjective, Metrics, companion_values, companions, with_companions
 from energax.spaces import AbstractSpace, check_structure
@@ -57,7 +58,7 @@ class AbstractLearner(eqx.Module):
 
 
 class Learner(AbstractLearner):
-    """Trains one energy with one objective: θ ← θ − s · optimiser(∇_θ loss).
+    """Trains one energy, or another generator, with one objective: θ ← θ − s · optimiser(∇_θ loss).
 
     Every array of real numbers in the energy is trained; what a user's function closes over, and integers, are not.
     The state's `learning_rate_scale` s multiplies the optimiser's update, so that a recovery can slow down any
@@ -66,7 +67,8 @@ class Learner(AbstractLearner):
     with its own optimiser, down or up as it declares.
 
     Args:
-        energy: The model; a user's own function or module through `energax.energy(...)`.
+        energy: The model, an energy or a generator of `generative`; a user's own function or module through
+            `energax.energy(...)`.
         objective: What the loss is.
         optimizer: Any Optax transformation; `default_optimizer()` if None. Gradients are clipped only if it says so.
         ema_decay: Keep a moving average of the parameters with decay min(ema_decay, (1 + t)/(10 + t)) at update t;
@@ -84,7 +86,7 @@ class Learner(AbstractLearner):
         0
     """
 
-    energy: AbstractEnergy
+    energy: Any
     objective: AbstractObjective
     optimizer: optax.GradientTransformation = eqx.field(static=True)
     ema_decay: float | None = eqx.field(static=True)
@@ -92,17 +94,17 @@ class Learner(AbstractLearner):
 
     def __init__(
         self,
-        energy: AbstractEnergy,
+        energy: AbstractEnergy | AbstractGenerator,
         objective: AbstractObjective,
         *,
         optimizer: optax.GradientTransformation | None = None,
         ema_decay: float | None = None,
         companion_optimizers: Mapping[str, optax.GradientTransformation] | None = None,
     ) -> None:
-        if not isinstance(energy, AbstractEnergy):
+        if not isinstance(energy, AbstractEnergy | AbstractGenerator):
             raise ArgumentError(
-                f"A Learner trains an energy, got {type(energy).__name__}. Wrap a function or module of your own: "
-                "energax.energy(fn, params, space=...)."
+                f"A Learner trains an energy or a generator, got {type(energy).__name__}. Wrap a function or module of "
+                "your own: energax.energy(fn, params, space=...)."
             )
         if not isinstance(objective, AbstractObjective):
             raise ArgumentError(f"`objective` must be one of energax.objectives, got {type(objective).__name__}.")
@@ -195,7 +197,7 @@ class Learner(AbstractLearner):
         )
         return new, metrics
 
-    def result(self, state: TrainState) -> AbstractEnergy:
+    def result(self, state: TrainState) -> Any:
         return state.energy if state.ema is None else eqx.combine(state.ema, state.energy)
 
     def _averaged(self, state: TrainState, params: PyTree[Array]) -> PyTree[Array]:
