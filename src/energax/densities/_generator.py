@@ -1,7 +1,7 @@
 """What every model that makes data answers: draw, say what its likelihood is, and, if it has a latent, encode."""
 
 import abc
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import equinox as eqx
 from equinox import AbstractVar
@@ -26,7 +26,14 @@ class AbstractGenerator(eqx.Module):
     compares a bound with a value unseen.
     """
 
-    space: AbstractVar[AbstractSpace]
+    if TYPE_CHECKING:
+
+        @property
+        def space(self) -> AbstractSpace:
+            """What a configuration is."""
+            ...
+    else:
+        space: AbstractVar[AbstractSpace]
 
     @property
     @abc.abstractmethod
@@ -35,8 +42,8 @@ class AbstractGenerator(eqx.Module):
 
     @property
     @abc.abstractmethod
-    def draw_evaluations(self) -> int:
-        """How often the network, or the energy, is evaluated for one draw."""
+    def draw_evaluations(self) -> int | None:
+        """How often the network, or the energy, is evaluated for one draw; None where that depends on the draw."""
 
     @abc.abstractmethod
     def draw(self, *, key: PRNGKey) -> Configuration:

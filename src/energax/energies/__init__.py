@@ -78,12 +78,17 @@ from energax.energies.machines._gaussian_rbm import GaussianRBM as GaussianRBM
 from energax.energies.machines._rbm import RBM as RBM
 from energax.energies.neural._confinement import Confinement as Confinement
 from energax.energies.neural._conv import ConvNet as ConvNet
+from energax.energies.neural._convolution import WIDTH as CONV_WIDTH
+from energax.energies.neural._convolution import strided_convolution as strided_convolution
 from energax.energies.neural._features import FourierFeatures as FourierFeatures
+from energax.energies.neural._mlp import ACTIVATIONS as ACTIVATIONS
 from energax.energies.neural._mlp import MLP as MLP
 from energax.energies.neural._mlp import default_confinement as default_confinement
 from energax.energies.neural._noise_conditional import NoiseConditionalMLP as NoiseConditionalMLP
 
 __all__ = [
+    "ACTIVATIONS",
+    "CONV_WIDTH",
     "FREE",
     "MLP",
     "RBM",
@@ -163,6 +168,7 @@ __all__ = [
     "read_uai",
     "score",
     "sherrington_kirkpatrick",
+    "strided_convolution",
     "subsampled",
     "uniform_lattice",
     "value_and_score",

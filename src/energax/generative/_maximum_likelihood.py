@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from energax._errors import KernelMismatch
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities import AbstractGenerator
-from energax.objectives import AbstractStatelessObjective, Metrics
+from energax.objectives import AbstractStatelessObjective, Metrics, apart
 
 
 class MaximumLikelihood(AbstractStatelessObjective):
@@ -43,5 +43,5 @@ class MaximumLikelihood(AbstractStatelessObjective):
             )
 
     def measure(self, energy: Any, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
-        keys = jax.random.split(key, jax.tree.leaves(batch)[0].shape[0])
+        keys = jax.random.split(apart(key), jax.tree.leaves(batch)[0].shape[0])
         return -jnp.mean(jax.vmap(lambda x, k: energy.log_likelihood(x, key=k))(batch, keys)), {}

@@ -5,7 +5,9 @@ from energax.objectives._adversarial import FlowContrastive as FlowContrastive
 from energax.objectives._base import AbstractObjective as AbstractObjective
 from energax.objectives._base import AbstractStatelessObjective as AbstractStatelessObjective
 from energax.objectives._base import Metrics as Metrics
+from energax.objectives._base import apart as apart
 from energax.objectives._base import frozen as frozen
+from energax.objectives._base import normal_apart as normal_apart
 from energax.objectives._companions import Companion as Companion
 from energax.objectives._companions import companion as companion
 from energax.objectives._companions import companion_values as companion_values
@@ -95,11 +97,13 @@ __all__ = [
     "Walkers",
     "Watched",
     "WatchedState",
+    "apart",
     "companion",
     "companion_values",
     "companions",
     "frozen",
     "model_sample",
+    "normal_apart",
     "run_chains",
     "with_companions",
 ]

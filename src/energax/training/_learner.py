@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -94,7 +94,7 @@ class Learner(AbstractLearner):
 
     def __init__(
         self,
-        energy: AbstractEnergy | AbstractGenerator,
+        energy: Any,
         objective: AbstractObjective,
         *,
         optimizer: optax.GradientTransformation | None = None,
@@ -115,7 +115,8 @@ class Learner(AbstractLearner):
                 f"{type(energy).__name__} has no arrays of real numbers, so there is nothing to train. Arrays that a "
                 "function closes over are frozen: pass them as `params` to energax.energy(fn, params, space=...)."
             )
-        objective.check(energy)
+        # What an objective can train is its own affair: it says so here.
+        objective.check(cast(Any, energy))
         self.energy = energy
         self.objective = objective
         self.optimizer = default_optimizer() if optimizer is None else optimizer
