@@ -162,6 +162,7 @@ OTHERS = {
     "Multicanonical": lambda: energies.Multicanonical(
         ising(), energies.EnergyBins(-9.03, 1.3, 12), jnp.asarray(np.sin(np.arange(12.0)), float)
     ),
+    "ParticleNet": lambda: energies.ParticleNet((3, 2), width=4, num_layers=1, num_waves=4, key=KEY),
     "joint with a label": joint,
     "AtLevel": lambda: energies.AtLevel(energies.NoiseConditionalMLP(2, hidden=(8,), key=KEY), 0.5),
     "given the label": lambda: Conditional(joint(), "label").given(jnp.asarray(2, jnp.int8)),
@@ -190,7 +191,7 @@ def test_contract_without_wrappers(name, key):
         # A step function of the energy has no slope.
         inside = (".energy.couplings.coupling", ".energy.couplings.strengths", ".energy.field")
         unused = (*inside, ".bins.low", ".bins.width")
-    clauses = QUICK if name == "ConvNet, colours" else None
+    clauses = QUICK if name in ("ConvNet, colours", "ParticleNet") else None
     checked = check_energy(model, wrappers=False, unused=unused, tables=name in TABLES, clauses=clauses, key=key)
     assert ("uniform_lattice" in checked) == ("one field" in name)
 

@@ -85,6 +85,7 @@ from energax.energies.neural._mlp import ACTIVATIONS as ACTIVATIONS
 from energax.energies.neural._mlp import MLP as MLP
 from energax.energies.neural._mlp import default_confinement as default_confinement
 from energax.energies.neural._noise_conditional import NoiseConditionalMLP as NoiseConditionalMLP
+from energax.energies.neural._particles import ParticleNet as ParticleNet
 
 __all__ = [
     "ACTIVATIONS",
@@ -130,6 +131,7 @@ __all__ = [
     "Multicanonical",
     "NoiseConditionalMLP",
     "Normals",
+    "ParticleNet",
     "PatternCouplings",
     "Phi4",
     "Posterior",
