@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from energax import testing
-from energax.densities import Gaussian
+from energax.densities import AbstractDensity, Gaussian
 from energax.energies import AbstractConditionalEnergy, AbstractEnergy, AtLevel, Tempered, at_level
 from energax.kernels import MALA, ULA
 from energax.objectives import (
@@ -16,6 +16,7 @@ from energax.objectives import (
     DataNoise,
     DenoisingScoreMatching,
     FiniteDifferenceScoreMatching,
+    FlowAssisted,
     FlowContrastive,
     KernelStein,
     MultiScaleDenoising,
@@ -174,6 +175,30 @@ class StartsAtTheData(ShortRun):
 SHORT = StartsAtTheData(ULA(0.2), 16, 2, start=Gaussian(jnp.zeros(3)))
 
 
+class NoDensity(AbstractDensity):
+    """Draws of a law, all of which count the same."""
+
+    law: Gaussian
+
+    @property
+    def space(self):
+        return self.law.space
+
+    def log_prob(self, x):
+        return jnp.zeros(())
+
+    def draw(self, *, key):
+        return self.law.draw(key=key)
+
+
+class JumpsAreNotWeighed(FlowAssisted):
+    """Accepts proposals by their energies alone."""
+
+    def loss(self, energy, batch, state, *, key):
+        plain = FlowAssisted(self.kernel, NoDensity(self.flow), num_chains=self.num_chains, num_jumps=4)
+        return plain.loss(energy, batch, state, key=key)
+
+
 class TwiceTheNoise(RecoveryLikelihood):
     """Looks for the rows further away than they are."""
 
@@ -183,6 +208,7 @@ class TwiceTheNoise(RecoveryLikelihood):
 
 
 MUTANTS = [
+    (JumpsAreNotWeighed(MALA(0.3), NOISE, num_chains=8), "optimum"),
     (TwiceTheNoise((0.3, 0.9), MALA(0.3), 3, start="data"), "optimum"),
     (SHORT, "optimum"),
     (OneFixedDirection(), "optimum"),

@@ -25,6 +25,7 @@ from energax.objectives._discrepancy import GaussianPerturbation as GaussianPert
 from energax.objectives._discrepancy import NeighbourPerturbation as NeighbourPerturbation
 from energax.objectives._discrepancy import SitePerturbation as SitePerturbation
 from energax.objectives._exact import ExactLikelihood as ExactLikelihood
+from energax.objectives._flow_assisted import FlowAssisted as FlowAssisted
 from energax.objectives._jarzynski import Jarzynski as Jarzynski
 from energax.objectives._jarzynski import JarzynskiState as JarzynskiState
 from energax.objectives._noise_contrastive import ConditionalNoiseContrastive as ConditionalNoiseContrastive
@@ -68,6 +69,7 @@ __all__ = [
     "EnergyDiscrepancy",
     "ExactLikelihood",
     "FiniteDifferenceScoreMatching",
+    "FlowAssisted",
     "FlowContrastive",
     "GaussianPerturbation",
     "InteractionScreening",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -16,6 +16,8 @@ from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, is_confined, observed_space
 from energax.random import normal, unwrap_keys, wrap_keys
 from energax.spaces import AbstractArraySpace
+
+Energy = TypeVar("Energy", bound=AbstractEnergy)
 
 Metrics = dict[str, Array]
 """Scalars by name, measured on the way; only `pace`, a factor on the update, is fed back."""
@@ -60,8 +62,8 @@ class AbstractStatelessObjective(AbstractObjective):
         return loss, (state, metrics)
 
 
-def frozen(energy: AbstractEnergy) -> AbstractEnergy:
-    """The same energy without gradients: what chains move in."""
+def frozen(energy: Energy) -> Energy:
+    """The same energy, or density, without gradients: what chains move in."""
     return jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, energy)
 
 

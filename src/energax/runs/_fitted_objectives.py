@@ -58,6 +58,22 @@ class AdversarialConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class AssistedConfig:
+    """Options of flow-assisted maximum likelihood."""
+
+    num_chains: int = 512
+    """Chains that go on from update to update."""
+    chain_steps: int = 1
+    """Local transitions of each chain at every update."""
+    num_jumps: int = 1
+    """Jumps that the flow proposes to each chain at every update."""
+    flow_layers: int = 4
+    """Layers of the flow."""
+    flow_width: int = 32
+    """Units in the hidden layer of each of them."""
+
+
+@dataclasses.dataclass(frozen=True)
 class MultiScaleConfig:
     """Options of denoising score matching at many levels."""
 
@@ -125,6 +141,16 @@ def _build_adversarial(config: AdversarialConfig, given: Given) -> objectives.Ab
     return objectives.AdversarialLikelihood(flow, num_draws=config.num_draws)
 
 
+def _build_assisted(config: AssistedConfig, given: Given) -> objectives.AbstractObjective:
+    return objectives.FlowAssisted(
+        given.kernel,
+        _flow(given.data, config.flow_layers, config.flow_width),
+        num_chains=config.num_chains,
+        num_steps=config.chain_steps,
+        num_jumps=config.num_jumps,
+    )
+
+
 def _noise_scales(name: str, config: MultiScaleConfig | RecoveryConfig, given: Given) -> tuple[float, ...]:
     """Noise levels from the least to the most, each the same factor from the next."""
     least, most = config.least_noise, config.most_noise
@@ -175,6 +201,13 @@ FITTED: tuple[Entry[Any], ...] = (
         AdversarialConfig,
         _build_adversarial,
         "no chains; a flow that follows the model takes their place",
+    ),
+    Entry(
+        "flow-assisted",
+        objectives.FlowAssisted,
+        AssistedConfig,
+        _build_assisted,
+        "persistent chains that jump where a flow proposes, which follows them",
     ),
     Entry(
         "multi-scale-denoising",

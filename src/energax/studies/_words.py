@@ -37,6 +37,14 @@ WORDS: dict[str, Words] = {
         "k transitions and 2 E of each replica", "a kernel, replicas that travel", "none, as far as replicas travel",
         "separated modes, discrete or not",
     ),
+    "trajectory-pcd": Words(
+        "k transitions and 2 E of each replica", "a kernel, training from an easy start",
+        "none, as far as replicas travel", "separated modes that part while training; phase transitions",
+    ),
+    "flow-assisted": Words(
+        "k transitions, 1 E and 2 densities of all chains, 2 E", "a kernel, few columns, modes in the first batch",
+        "none, while the flow follows", "separated modes of few real columns",
+    ),
     "jarzynski": Words(
         "k transitions and 1 E of all walkers, 2 E", "a kernel, small updates", "none, while walkers keep their weight",
         "separated modes whose masses matter; log Z comes along",

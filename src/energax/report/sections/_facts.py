@@ -34,6 +34,8 @@ _OBJECTIVES = {
     "levels (replica exchange), by which they travel between modes.",
     "trajectory-pcd": _CONTRAST + ", in chains that go on from update to update and swap places with others at models "
     "of the run's own past (trajectory tempering), by which they travel between modes.",
+    "flow-assisted": _CONTRAST + ", in chains that go on from update to update and now and then jump to where a flow "
+    "proposes, which learns to follow them.",
     "jarzynski": _CONTRAST + ", with walkers that carry weights for the work that each update did on them "
     "(Jarzynski's identity), so that they stand for the model even where they cannot travel.",
     "exact-likelihood": "Training follows the exact gradient of the likelihood, summed over all configurations.",
