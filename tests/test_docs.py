@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,14 @@ def test_every_name_has_a_line_in_the_decision_table(kind: str) -> None:
     text = (ROOT / "docs" / "choose.md").read_text()
     for name in runs.REGISTRIES[kind]:
         assert f"`{name}`" in text, name
+
+
+def test_the_table_of_objectives_is_that_of_the_measured_runs() -> None:
+    """The page is what its script writes, and has every name."""
+    script = runpy.run_path(str(ROOT / "benchmarks" / "objectives.py"))
+    text = (ROOT / "docs" / "choose" / "objective.md").read_text(encoding="utf-8")
+    assert text == script["page"]()
+    assert all(f"| `{name}` |" in text for name in runs.OBJECTIVES)
 
 
 @pytest.mark.parametrize("kind", sorted(runs.REGISTRIES))

@@ -13,6 +13,8 @@ from energax.energies import AbstractEnergy, marginal, observed_space, score
 from energax.objectives._base import AbstractObjective, Metrics, require_score
 from energax.spaces import Euclidean
 
+_NEAR = 0.05
+
 
 class KernelStein(AbstractObjective):
     """Minimises the squared kernel Stein discrepancy between the data and the law of the energy.
@@ -29,7 +31,9 @@ class KernelStein(AbstractObjective):
     Cost: the gradient of one score for each row, and n² numbers for n rows.
 
     Args:
-        bandwidth: h > 0, in units of x. None: the median distance of the rows of the first batch, kept in the state.
+        bandwidth: h > 0, in units of x. None: the distance that a twentieth of the pairs of rows of the first batch
+            stay below, kept in the state. It is that of rows in one mode; the median of all is that between modes, and
+            a kernel so wide hardly sees the shape of each.
 
     References:
         [liu2016], [barp2019]; the kernel is that of [gorham2017].
@@ -56,9 +60,9 @@ class KernelStein(AbstractObjective):
             return jnp.asarray(self.bandwidth, batch.dtype)
         rows = batch.reshape(batch.shape[0], -1)
         one, other = jnp.triu_indices(rows.shape[0], 1)
-        median = jnp.median(jnp.linalg.norm(rows[one] - rows[other], axis=1))
+        near = jnp.quantile(jnp.linalg.norm(rows[one] - rows[other], axis=1), _NEAR)
         # Rows that are mostly equal have no scale of their own.
-        return jnp.where(median > 0, median, jnp.ones_like(median))
+        return jnp.where(near > 0, near, jnp.ones_like(near))
 
     def loss(
         self, energy: AbstractEnergy, batch: Configuration, state: Float[Array, ""], *, key: PRNGKey

@@ -47,7 +47,7 @@ class KernelSteinConfig:
     """Options of the kernel Stein discrepancy."""
 
     bandwidth: float | None = None
-    """Width of the kernel, in the model's units; the median distance of the first batch by default."""
+    """Width of the kernel, in the model's units; that of near rows of the first batch by default."""
 
 
 def _build_ksd(config: KernelSteinConfig, given: Given) -> objectives.AbstractObjective:

@@ -125,6 +125,8 @@ def _check_size(config: RunConfig, data: Data) -> None:
 
 _RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("mlp", "denoising-score-matching"): {"num_steps": 6_000, "learning_rate": 3e-3},
+    ("mlp", "nce"): {"num_steps": 6_000, "learning_rate": 3e-3},
+    ("mlp", "ranking-nce"): {"num_steps": 6_000, "learning_rate": 3e-3},
 }
 """Training defaults of pairs of model and objective that differ from the model's own."""
 

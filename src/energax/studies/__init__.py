@@ -3,6 +3,7 @@
 from energax.studies._compare import Compared as Compared
 from energax.studies._compare import compare as compare
 from energax.studies._markdown import markdown as markdown
+from energax.studies._markdown import words_table as words_table
 from energax.studies._plan import Comparison as Comparison
 from energax.studies._plan import is_study as is_study
 from energax.studies._plan import load_plan as load_plan
@@ -20,4 +21,5 @@ __all__ = [
     "load_plan",
     "markdown",
     "plan_comparison",
+    "words_table",
 ]

@@ -79,7 +79,7 @@ def compare(plan: Comparison, directory: Path, progress: Progress | None = None)
 
             try:
                 found = run_trial(plan, directory, name, seed, on_log)
-            except Interrupted:
+            except (Interrupted, KeyboardInterrupt):
                 result = "interrupted"
                 break
             tell(done + 1, len(todo), f"{what}: {outcome(found)}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from energax.report import comparison_columns
+from energax.studies._words import WORDS
 
 
 def markdown(found: Mapping[str, Any]) -> str:
@@ -37,8 +38,8 @@ def _line(cells: Any) -> str:
     return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
 
 
-def words_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What each objective needs, its bias and when to take it, in the order of the rows."""
+def words_table() -> str:
+    """What each objective needs, its bias and when to take it, as Markdown."""
     head = ("objective", "cost of an update", "needs", "known bias", "when")
-    body = [(f"`{row['objective']}`", row["cost"], row["needs"], row["bias"], row["when"]) for row in rows]
+    body = [(f"`{name}`", words.cost, words.needs, words.bias, words.when) for name, words in WORDS.items()]
     return "\n".join([_line(head), _line("---" for _ in head), *(_line(row) for row in body)]) + "\n"

@@ -16,8 +16,8 @@ from energax.studies._judge import judge
 from energax.studies._plan import Comparison
 from energax.training import Learner, fit, read_metrics
 
-_PILOT_STEPS = 120
-_PILOT_EVERY = 30
+_PILOT_STEPS = 30
+_PILOT_EVERY = 10
 _MOST_STEPS = 1_000_000
 
 

@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from energax._errors import ArgumentError, CheckpointError, Diverged, RunError
+from energax._errors import ArgumentError, CheckpointError, DataError, Diverged, RunError
 from energax._typing import PRNGKey
 from energax.random import choose, generator_name
 from energax.training._batches import ArrayRows, Batches
@@ -97,6 +97,7 @@ def fit(
     Raises:
         KernelMismatch: The objective or its kernel does not fit the energy.
         SpaceError: The data do not fit the energy's space.
+        DataError: All rows are equal.
         RunError: The directory cannot be used: it holds another run, is being trained, is full or read-only.
         CheckpointError: A checkpoint is damaged; the message names one that is whole.
         Diverged: See `throw`.
@@ -190,7 +191,19 @@ def _check_data(learner: AbstractLearner, batches: Batches) -> None:
     rows = batches.rows
     learner.check(batches.raw(0))
     if isinstance(rows, ArrayRows):
-        learner.check(rows.first(_MAX_CHECKED_BYTES))
+        first = rows.first(_MAX_CHECKED_BYTES)
+        learner.check(first)
+        _require_different(first, len(rows))
+
+
+def _require_different(rows: Any, num_rows: int) -> None:
+    """Refuse rows of real numbers that are all equal: a density would rise without end at that one point."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(rows)]
+    if num_rows > 1 and all(leaf.dtype.kind == "f" and bool((leaf == leaf[0]).all()) for leaf in leaves):
+        raise DataError(
+            f"All {num_rows} rows are equal, so there is nothing to learn: no density has them. Check how they were "
+            "made."
+        )
 
 
 def _first_step(directory: Path | None, *, resume: bool, from_step: int | None) -> int | None:
