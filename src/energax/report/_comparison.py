@@ -95,7 +95,7 @@ def _cells(row: Mapping[str, Any], *, has_kl: bool) -> list[str]:
         second,
         "—" if squared is None else measured(1e4 * squared["mean"], spread),
         _mean(row, "milliseconds_per_step"),
-        _mean(row, "num_steps"),
+        "—" if row["num_steps"] is None else number(round(row["num_steps"]["mean"])),
         f"{row['num_failed']} of {row['num_runs']}" if row["num_failed"] else "",
     ]
 
@@ -113,11 +113,19 @@ def _length(plan: Mapping[str, Any]) -> str:
 def _reading(rows: Sequence[Mapping[str, Any]]) -> str:
     spread = "What follows ± is the spread over the runs, one standard deviation."
     yard = next((row["mmd_squared_of_training_rows"] for row in rows if row["mmd_squared_of_training_rows"]), None)
-    floor = f" Training rows themselves have an MMD² of {number(1e4 * yard['mean'], significant=2)}." if yard else ""
+    floor = (
+        f" Training rows themselves have an MMD² of {number(1e4 * yard['mean'], significant=2)} · 10⁻⁴." if yard else ""
+    )
     if any(row["kl"] is not None for row in rows):
         draws = "KL is the mean of log p/q over fresh draws of the true density, log Z of the model by quadrature."
-        return f"{draws} {spread}{floor} exact-likelihood, which integrates over a grid, is the bracket of the others."
+        return f"{draws} {spread}{floor}{_bracket(rows)}"
     return f"The ends of the likelihood are means over the runs. {spread}{floor}"
+
+
+def _bracket(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not any(row["objective"] == "exact-likelihood" for row in rows):
+        return ""
+    return " exact-likelihood, which integrates over a grid, is the bracket of the others."
 
 
 def _verdict(rows: Sequence[Mapping[str, Any]]) -> str:
