@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from energax import data, energies, runs
+from energax import data, energies, runs, spaces
 from energax._errors import ArgumentError
 
 
@@ -40,3 +40,19 @@ def test_networks_of_few_columns_see_waves_unless_told_otherwise(key: jax.Array)
         energy = runs.build_energy(config, held, key=key)
         assert (0 if energy.features is None else len(energy.features.frequencies)) == waves
     assert runs.plan("two-gaussians", model_options={"features": 0})[0].model["features"] == 0
+
+
+def test_a_network_on_a_torus_has_no_seam(key: jax.Array) -> None:
+    """Waves as they are written; a turn of any angle changes nothing, to rounding, and half a turn does."""
+    torus = spaces.Torus(2, period=3.0)
+    with jax.enable_x64(True):
+        features = energies.PeriodicFeatures(torus, num_harmonics=2)
+        x = jnp.array([0.4, 2.9])
+        angles = 2 * np.pi / 3.0 * np.outer([1, 2], np.asarray(x)).reshape(-1)
+        np.testing.assert_allclose(features(x), np.concatenate([np.cos(angles), np.sin(angles)]), rtol=1e-12)
+        model = energies.MLP(torus, hidden=(4,), features=features, key=key)
+        network = jax.jit(lambda y: model(y))
+        assert float(network(x + jnp.array([3.0, -6.0]))) == pytest.approx(float(network(x)), rel=1e-12)
+        assert abs(float(network(x + jnp.array([1.5, 0.0]))) - float(network(x))) > 1e-4
+    with pytest.raises(ArgumentError, match="needs a torus"):
+        energies.PeriodicFeatures(spaces.Euclidean(2))

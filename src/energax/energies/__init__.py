@@ -81,6 +81,7 @@ from energax.energies.neural._conv import ConvNet as ConvNet
 from energax.energies.neural._convolution import WIDTH as CONV_WIDTH
 from energax.energies.neural._convolution import strided_convolution as strided_convolution
 from energax.energies.neural._features import FourierFeatures as FourierFeatures
+from energax.energies.neural._features import PeriodicFeatures as PeriodicFeatures
 from energax.energies.neural._mlp import ACTIVATIONS as ACTIVATIONS
 from energax.energies.neural._mlp import MLP as MLP
 from energax.energies.neural._mlp import default_confinement as default_confinement
@@ -133,6 +134,7 @@ __all__ = [
     "Normals",
     "ParticleNet",
     "PatternCouplings",
+    "PeriodicFeatures",
     "Phi4",
     "Posterior",
     "Potts",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Float
 from energax._errors import ArgumentError
 from energax._typing import PRNGKey
 from energax.energies._base import as_parameter
+from energax.spaces import Torus
 
 
 class FourierFeatures(eqx.Module):
@@ -71,3 +74,45 @@ class FourierFeatures(eqx.Module):
         y = ((x - self.mean) / self.scale).reshape(-1)
         waves = self.frequencies @ y
         return jnp.concatenate([y, jnp.sin(waves), jnp.cos(waves)])
+
+
+class PeriodicFeatures(eqx.Module):
+    """Fourier features of angles: x ↦ (cos k a, sin k a) for k = 1 ... K, with a = 2π x/period, flattened.
+
+    A network of bare angles has a jump where they come round; one of these waves does not know where that is. K = 1
+    suffices for smooth energies of few angles: products and powers are left to the network. The features are bounded.
+
+    Cost: 2K sines and cosines for each angle.
+
+    Args:
+        space: The torus.
+        num_harmonics: K.
+
+    Example:
+        >>> import jax
+        >>> from energax import energies, spaces
+        >>> torus = spaces.Torus(2)
+        >>> features = energies.PeriodicFeatures(torus, num_harmonics=3)
+        >>> energies.MLP(torus, hidden=(8,), features=features, key=jax.random.key(0)).layers[0].weight.shape
+        (8, 12)
+    """
+
+    space: Torus = eqx.field(static=True)
+    num_harmonics: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.space, Torus) or self.num_harmonics < 1:
+            raise ArgumentError(
+                f"PeriodicFeatures needs a torus and num_harmonics of at least 1, got {self.space} and "
+                f"{self.num_harmonics}."
+            )
+
+    @property
+    def size(self) -> int:
+        """Numbers that come out."""
+        return 2 * self.num_harmonics * self.space.num_sites
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, " out"]:
+        harmonics = jnp.arange(1, self.num_harmonics + 1, dtype=x.dtype)
+        waves = (2 * math.pi / self.space.period) * jnp.outer(harmonics, x.reshape(-1))
+        return jnp.concatenate([jnp.cos(waves), jnp.sin(waves)]).reshape(-1)

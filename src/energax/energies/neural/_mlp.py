@@ -15,7 +15,7 @@ from energax._typing import PRNGKey, Scalar
 from energax.energies._base import AbstractEnergy
 from energax.energies._capabilities import is_confined
 from energax.energies.neural._confinement import Confinement
-from energax.energies.neural._features import FourierFeatures
+from energax.energies.neural._features import FourierFeatures, PeriodicFeatures
 from energax.spaces import AbstractArraySpace, Euclidean
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -37,7 +37,8 @@ class MLP(AbstractEnergy):
         activation: A name of `ACTIVATIONS`.
         confinement: The base measure; by default N(0, 1) on Euclidean space and none on bounded spaces. With None
             on Euclidean space log Z is refused.
-        features: What the network sees of x instead of the bare coordinates.
+        features: What the network sees of x instead of the bare coordinates; angles need `PeriodicFeatures`, without
+            which the energy jumps where they come round.
         key: Random key of the initial weights.
 
     Example:
@@ -50,7 +51,7 @@ class MLP(AbstractEnergy):
 
     layers: tuple[eqx.nn.Linear, ...]
     confinement: Confinement | None
-    features: FourierFeatures | None
+    features: FourierFeatures | PeriodicFeatures | None
     space: AbstractArraySpace = eqx.field(static=True)
     activation: str = eqx.field(static=True)
 
@@ -61,7 +62,7 @@ class MLP(AbstractEnergy):
         hidden: Sequence[int] = (128, 128),
         activation: str = "silu",
         confinement: Confinement | str | None = "default",
-        features: FourierFeatures | None = None,
+        features: FourierFeatures | PeriodicFeatures | None = None,
         key: PRNGKey,
     ) -> None:
         if activation not in ACTIVATIONS:
