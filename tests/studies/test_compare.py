@@ -71,8 +71,8 @@ def test_rows_are_means_with_their_spread_best_first(tmp_path: Path, quick: list
 
 def test_finished_runs_are_not_done_again_and_another_study_is_refused(tmp_path: Path, quick: list[str]) -> None:
     first = studies.compare(plan("nce"), tmp_path)
-    assert studies.is_study(tmp_path)
-    assert studies.load_plan(tmp_path) == first.plan
+    assert studies.Comparison.is_in(tmp_path)
+    assert studies.Comparison.load(tmp_path) == first.plan
     assert studies.compare(plan("nce"), tmp_path).trials == first.trials
     assert len(quick) == 2
     with pytest.raises(RunError, match="holds another study"):

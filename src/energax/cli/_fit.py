@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from energax import runs, studies, systems
+from energax import runs, studies
 from energax._errors import ArgumentError
 from energax.cli._compare_objectives import run_comparison
 from energax.cli._output import Output
@@ -54,14 +54,14 @@ def resume(arguments: Sequence[str]) -> int:
         if asked.from_step is not None:
             raise ArgumentError("--from-step belongs to runs that train; a simulation goes on where it ended.")
         return run_simulation(runs.open_simulation(asked.run), Path(asked.run), Output(json=asked.json))
-    if studies.is_study(asked.run):
+    if studies.Comparison.is_in(asked.run):
         if asked.from_step is not None:
             raise ArgumentError("--from-step belongs to a single run; a study goes on where it ended.")
-        return run_comparison(studies.load_plan(asked.run), Path(asked.run), Output(json=asked.json))
-    if systems.is_uncertainty(asked.run):
+        return run_comparison(studies.Comparison.load(asked.run), Path(asked.run), Output(json=asked.json))
+    if studies.UncertaintyPlan.is_in(asked.run):
         if asked.from_step is not None:
             raise ArgumentError("--from-step belongs to runs that train; a study goes on where it ended.")
-        return run_uncertainty(systems.load_uncertainty_plan(asked.run), Path(asked.run), Output(json=asked.json))
+        return run_uncertainty(studies.UncertaintyPlan.load(asked.run), Path(asked.run), Output(json=asked.json))
     return train_and_judge(Run.open(asked.run), Output(json=asked.json), resume=True, from_step=asked.from_step)
 
 

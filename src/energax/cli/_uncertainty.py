@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from energax import report, runs, systems
+from energax import report, runs, studies, systems
 from energax.cli._output import Output
 from energax.cli._parse import flat, parse
-from energax.systems import NAMED_GRAPHS, NETWORKS, NODE_SCORES, SHIFTS, UncertaintyPlan
+from energax.studies import UncertaintyPlan
+from energax.systems import NAMED_GRAPHS, NETWORKS, NODE_SCORES, SHIFTS
 
 
 def uncertainty(arguments: Sequence[str]) -> int:
@@ -33,12 +34,12 @@ def uncertainty(arguments: Sequence[str]) -> int:
         positional=[("graph", str, ..., f"An .npz file, or one of: {', '.join(NAMED_GRAPHS)}.")],
     )
     asked: Any = parse(cls, arguments, "uncertainty", _DESCRIPTION)
-    plan = systems.plan_uncertainty(
+    plan = studies.plan_uncertainty(
         asked.graph, method=asked.method, shift=asked.shift, model=asked.model, outputs=asked.outputs,
         splits=asked.splits, inits=asked.inits, seed=asked.seed,
     )  # fmt: skip
     systems.load_graph(plan.graph)
-    if asked.out is not None and systems.is_uncertainty(asked.out):
+    if asked.out is not None and UncertaintyPlan.is_in(asked.out):
         directory = Path(asked.out)
     else:
         directory = runs.fresh_directory(asked.out, "uncertainty", Path(plan.graph).stem)
@@ -56,7 +57,7 @@ def run_uncertainty(plan: UncertaintyPlan, directory: Path, output: Output) -> i
     go_on = f"Continue with: energax resume {shlex.quote(str(directory))}"
     try:
         with output.working("Uncertainty") as progress:
-            found = systems.uncertainty(
+            found = studies.uncertainty(
                 plan, directory=directory, progress=lambda stage, done, total: progress(stage, int(done), int(total))
             )
     except KeyboardInterrupt:

@@ -30,7 +30,7 @@ Grid = tuple[str, list[str], list[list[str]]]
 
 
 class UncertaintyLike(Protocol):
-    """What the page reads; `energax.systems.Uncertainty` says what each field is."""
+    """What the page reads; `energax.studies.Uncertainty` says what each field is."""
 
     @property
     def plan(self) -> Any: ...
@@ -70,7 +70,7 @@ def write_uncertainty(found: UncertaintyLike, path: str | os.PathLike[str]) -> P
     """Write the page as one self-contained HTML file.
 
     Args:
-        found: What `energax.systems.uncertainty` returns.
+        found: What `energax.studies.uncertainty` returns.
         path: File to write; its folder must exist.
 
     Raises:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from energax import runs
-from energax._errors import ArgumentError, DataError, EnergaxError, MissingExtra, RunError
+from energax._errors import ArgumentError, DataError, EnergaxError, MissingExtra
 from energax.runs import RunConfig
-
-FORMAT = 1
-_PLAN = "study.json"
+from energax.studies._stored import AbstractPlan
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class Comparison(AbstractPlan):
     """One question: how well each objective learns the same data with the same means.
 
     Attributes:
@@ -30,6 +26,8 @@ class Comparison:
         num_steps: Updates of each run; None where seconds are.
         model: Name of the model; None for the one that fits the data.
     """
+
+    file: ClassVar[str] = "study.json"
 
     data: str
     objectives: tuple[str, ...]
@@ -46,28 +44,6 @@ class Comparison:
     def planned(self, objective: str, seed: int = 0, training: dict[str, Any] | None = None) -> Any:
         """Configuration and data of one objective."""
         return runs.plan(self.data, model=self.model, objective=objective, seed=seed, training=training)
-
-    def save(self, directory: Path) -> None:
-        """Write the plan; an existing one has to be the same.
-
-        Raises:
-            RunError: The directory holds something else, or cannot be written to.
-        """
-        path = directory / _PLAN
-        if path.exists():
-            if load_plan(directory) != self:
-                raise RunError(
-                    f"{directory} holds another study. Continue it with the same options, or take another --out."
-                )
-            return
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            if any(directory.iterdir()):
-                raise RunError(f"{directory} is not empty and holds no study. Take another --out.")
-            text = json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=2) + "\n"
-            runs.replace_file(path, text.encode())
-        except OSError as error:
-            raise RunError(f"{directory} cannot be written to: {error.strerror or error}.") from error
 
     @property
     def command(self) -> str:
@@ -123,24 +99,3 @@ def plan_comparison(
         else:
             fitting.append(name)
     return dataclasses.replace(found, objectives=tuple(fitting), left_out=left_out)
-
-
-def is_study(directory: str | Path) -> bool:
-    """Whether a study was begun in a directory."""
-    return (Path(directory) / _PLAN).exists()
-
-
-def load_plan(directory: str | Path) -> Comparison:
-    """The plan that a directory holds.
-
-    Raises:
-        RunError: There is none, or it cannot be read.
-    """
-    path = Path(directory) / _PLAN
-    try:
-        values = json.loads(path.read_text())
-        if values.pop("format") != FORMAT:
-            raise ValueError("another format")
-        return Comparison(**{**values, "objectives": tuple(values["objectives"])})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"The study in {directory} cannot be read: {error}.") from error

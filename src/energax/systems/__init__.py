@@ -41,12 +41,6 @@ from energax.systems.graphs._shifts import shift as shift
 from energax.systems.graphs._sparse import Sparse as Sparse
 from energax.systems.graphs._splits import NodeSplit as NodeSplit
 from energax.systems.graphs._splits import split_nodes as split_nodes
-from energax.systems.graphs._study import Uncertainty as Uncertainty
-from energax.systems.graphs._study import uncertainty as uncertainty
-from energax.systems.graphs._study_plan import UncertaintyPlan as UncertaintyPlan
-from energax.systems.graphs._study_plan import is_uncertainty as is_uncertainty
-from energax.systems.graphs._study_plan import load_uncertainty_plan as load_uncertainty_plan
-from energax.systems.graphs._study_plan import plan_uncertainty as plan_uncertainty
 from energax.systems.graphs._training import TrainedNetwork as TrainedNetwork
 from energax.systems.graphs._training import train_network as train_network
 
@@ -75,17 +69,13 @@ __all__ = [
     "Sparse",
     "Trained",
     "TrainedNetwork",
-    "Uncertainty",
-    "UncertaintyPlan",
     "diffuse",
     "entropy",
     "fingerprint",
     "gnnsafe",
     "graph_kernel_density",
-    "is_uncertainty",
     "leave_out_classes",
     "load_graph",
-    "load_uncertainty_plan",
     "logit_energy",
     "low_homophily",
     "low_page_rank",
@@ -94,10 +84,8 @@ __all__ = [
     "network_input",
     "node_outputs",
     "node_score",
-    "plan_uncertainty",
     "random_half",
     "shift",
     "split_nodes",
     "train_network",
-    "uncertainty",
 ]

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from energax._errors import ArgumentError, DataError
 from energax.runs import plain
-from energax.systems.graphs._files import load_graph
-from energax.systems.graphs._graph import Graph, Mask
-from energax.systems.graphs._outputs import NodeOutputs
-from energax.systems.graphs._scores import NODE_SCORES, Asked, Trained
-from energax.systems.graphs._study_plan import UncertaintyPlan
-from energax.systems.graphs._study_run import CLEAN, METRICS, Arrays, Laboratory, Tell, judge
+from energax.studies._uncertainty_pieces import CLEAN, METRICS, Arrays, Laboratory, Tell, judge
+from energax.studies._uncertainty_plan import UncertaintyPlan
+from energax.systems import NODE_SCORES, Asked, Graph, NodeOutputs, Trained, load_graph
 
 _OUTPUTS = ("logits", "embeddings", "alone_logits", "alone_embeddings")
 _OPTIONAL = ("dropout_logits", "ensemble_logits")
@@ -135,7 +133,7 @@ def _given(plan: UncertaintyPlan, graph: Graph, path: Path) -> Uncertainty:
     return Uncertainty(plan, graph, results, accuracy, {"given": {**first, "every": np.stack(scores)}})
 
 
-def _read_outputs(path: Path, graph: Graph) -> tuple[NodeOutputs, dict[str, Mask]]:
+def _read_outputs(path: Path, graph: Graph) -> tuple[NodeOutputs, dict[str, Bool[np.ndarray, " n"]]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from energax import report, systems
+from energax import report, studies
 from energax._errors import ArgumentError, DataError, RunError
 from energax.cli import main
-from energax.systems import plan_uncertainty, uncertainty
+from energax.studies import plan_uncertainty, uncertainty
 
 RNG = np.random.default_rng(6)
 LABELS = np.arange(150) % 3
@@ -67,7 +67,7 @@ def test_an_interrupted_study_goes_on_behind_what_it_has(study):
     assert not any("epoch" in stage for stage in seen)
     assert not second.interrupted
     assert second.results["gebm"]["leave-out-class"] == first.results["gebm"]["leave-out-class"]
-    assert systems.load_uncertainty_plan(directory) == plan
+    assert studies.UncertaintyPlan.load(directory) == plan
     with pytest.raises(RunError, match="holds another study"):
         plan_uncertainty("cora-ml").save(directory)
 

@@ -1,4 +1,4 @@
-"""The pieces of a study: networks that are trained once, and what each split of a shift gives."""
+"""The pieces of a study of uncertainty: networks that are trained once, and what each split of a shift gives."""
 
 from __future__ import annotations
 
@@ -11,19 +11,30 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float64
 
 from energax.estimators import auc_pr, auc_roc, brier_score, calibration_error
 from energax.random import fast_key
 from energax.runs import Pieces
-from energax.systems.graphs._files import NAMED_GRAPHS
-from energax.systems.graphs._graph import Graph
-from energax.systems.graphs._networks import NETWORKS, AbstractGraphNetwork, NetworkInput, network_input
-from energax.systems.graphs._outputs import Floats, NodeOutputs, node_outputs
-from energax.systems.graphs._scores import NODE_SCORES, Asked, Trained
-from energax.systems.graphs._shifts import ShiftedGraph, shift
-from energax.systems.graphs._splits import NodeSplit, split_nodes
-from energax.systems.graphs._study_plan import UncertaintyPlan
-from energax.systems.graphs._training import train_network
+from energax.studies._uncertainty_plan import UncertaintyPlan
+from energax.systems import (
+    NAMED_GRAPHS,
+    NETWORKS,
+    NODE_SCORES,
+    AbstractGraphNetwork,
+    Asked,
+    Graph,
+    NetworkInput,
+    NodeOutputs,
+    NodeSplit,
+    ShiftedGraph,
+    Trained,
+    network_input,
+    node_outputs,
+    shift,
+    split_nodes,
+    train_network,
+)
 
 METRICS = ("auc_roc", "auc_pr", "stderr", "accuracy", "ece", "brier")
 CLEAN = ("clean", "in_distribution", "out_of_distribution")
@@ -136,7 +147,9 @@ class Laboratory:
         return {"values": values, "clean": clean, **first}
 
 
-def judge(method: str, trained: Trained, asked: Asked, ood: np.ndarray, test: np.ndarray) -> tuple[list[float], Floats]:
+def judge(
+    method: str, trained: Trained, asked: Asked, ood: np.ndarray, test: np.ndarray
+) -> tuple[list[float], Float64[np.ndarray, " n"]]:
     """`METRICS` of a method on the test nodes, and its score of every node; NaN where outputs are missing."""
     score = NODE_SCORES[method]
     if score.needs and getattr(asked.outputs, score.needs) is None:

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-from energax import runs
-from energax._errors import ArgumentError, RunError, nearest
-from energax.systems.graphs._networks import NETWORKS
-from energax.systems.graphs._scores import NODE_SCORES
-from energax.systems.graphs._shifts import SHIFTS
+from energax._errors import ArgumentError, nearest
+from energax.studies._stored import AbstractPlan
+from energax.systems import NETWORKS, NODE_SCORES, SHIFTS
 
-_PLAN = "uncertainty.json"
-_FORMAT = 1
 _MOST = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class UncertaintyPlan:
+class UncertaintyPlan(AbstractPlan):
     """One question: how well scores of nodes tell which of them are out of distribution.
 
     Attributes:
@@ -35,6 +29,8 @@ class UncertaintyPlan:
         seed: Of everything random; another one also draws other test nodes.
     """
 
+    file: ClassVar[str] = "uncertainty.json"
+
     graph: str
     methods: tuple[str, ...]
     shifts: tuple[str, ...]
@@ -43,25 +39,6 @@ class UncertaintyPlan:
     splits: int = 5
     inits: int = 5
     seed: int = 0
-
-    def save(self, directory: Path) -> None:
-        """Write the plan; one that is there already has to be the same.
-
-        Raises:
-            RunError: The directory holds something else, or cannot be written to.
-        """
-        try:
-            if (directory / _PLAN).exists():
-                if load_uncertainty_plan(directory) != self:
-                    raise RunError(f"{directory} holds another study: repeat its options, or take another --out.")
-                return
-            directory.mkdir(parents=True, exist_ok=True)
-            if any(directory.iterdir()):
-                raise RunError(f"{directory} is not empty and holds no study: take another --out.")
-            text = json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, indent=2) + "\n"
-            runs.replace_file(directory / _PLAN, text.encode())
-        except OSError as error:
-            raise RunError(f"{directory} cannot be written to: {error.strerror or error}.") from error
 
     @property
     def command(self) -> str:
@@ -105,29 +82,6 @@ def plan_uncertainty(
             raise ArgumentError("The method ensemble needs several networks: --inits 2 or more.")
         methods = tuple(name for name in methods if name != "ensemble")
     return UncertaintyPlan(graph, methods, _names("shift", shift, SHIFTS), model, None, splits, inits, seed)
-
-
-def is_uncertainty(directory: str | Path) -> bool:
-    """Whether a directory holds a study of uncertainty."""
-    return (Path(directory) / _PLAN).is_file()
-
-
-def load_uncertainty_plan(directory: str | Path) -> UncertaintyPlan:
-    """The plan in a directory.
-
-    Raises:
-        RunError: There is none, or it is damaged.
-    """
-    path = Path(directory) / _PLAN
-    try:
-        stored = json.loads(path.read_text())
-        if stored.pop("format") != _FORMAT:
-            raise RunError(f"{path} was written by another version of energax.")
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
-        plan = UncertaintyPlan(**fields)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RunError(f"{path} cannot be read ({error}).") from error
-    return plan
 
 
 def _names(flag: str, text: str, known: Iterable[str]) -> tuple[str, ...]:

@@ -1,0 +1,71 @@
+"""The plan of a study in its directory: written before anything runs, and the same from then on."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from energax import runs
+from energax._errors import RunError
+
+_FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class AbstractPlan(abc.ABC):
+    """What a study asks, as data: fields of text, numbers, tuples and mappings of them.
+
+    Attributes:
+        file: Name of the file in the directory of the study.
+    """
+
+    file: ClassVar[str]
+
+    @property
+    @abc.abstractmethod
+    def command(self) -> str:
+        """The command that asks for it."""
+
+    def save(self, directory: Path) -> None:
+        """Write the plan; one that is there already has to be the same.
+
+        Raises:
+            RunError: The directory holds something else, or cannot be written to.
+        """
+        path = directory / self.file
+        if path.exists():
+            if self.load(directory) != self:
+                raise RunError(f"{directory} holds another study: repeat its options, or take another --out.")
+            return
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            if any(directory.iterdir()):
+                raise RunError(f"{directory} is not empty and holds no study: take another --out.")
+            text = json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, indent=2) + "\n"
+            runs.replace_file(path, text.encode())
+        except OSError as error:
+            raise RunError(f"{directory} cannot be written to: {error.strerror or error}.") from error
+
+    @classmethod
+    def is_in(cls, directory: str | Path) -> bool:
+        """Whether a study of this kind was begun in a directory."""
+        return (Path(directory) / cls.file).is_file()
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Self:
+        """The plan that a directory holds.
+
+        Raises:
+            RunError: There is none, or it cannot be read.
+        """
+        path = Path(directory) / cls.file
+        try:
+            stored: dict[str, Any] = json.loads(path.read_text())
+            if stored.pop("format") != _FORMAT:
+                raise RunError(f"{path} was written by another version of energax.")
+            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise RunError(f"The study in {directory} cannot be read: {error}.") from error
