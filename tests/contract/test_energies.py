@@ -199,7 +199,7 @@ def test_contract_without_wrappers(name, key):
 def test_every_public_energy_has_a_row():
     rows = [make() for make in (*PLAIN.values(), *OTHERS.values())]
     seen = {type(part) for row in rows for part in _parts(row)}
-    public = {getattr(module, name) for module in (energies, densities) for name in module.__all__}
+    public = [getattr(module, name) for module in (energies, densities) for name in module.__all__]
     missing = {
         cls.__name__
         for cls in public

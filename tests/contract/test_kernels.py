@@ -100,9 +100,16 @@ def test_the_table_has_every_kernel():
     assert {type(kernel) for kernel, _ in TABLE.values()} == concrete
 
 
-# BlackJAX's kernels compile for ten seconds each.
+# BlackJAX's kernels compile for ten seconds each; those that follow have another row.
 LATER = {"nuts-box", "mclmc-mixture", "adjusted-mclmc-box"}
-ROWS = [pytest.param(row, marks=(pytest.mark.slow, pytest.mark.ci) if row in LATER else ()) for row in TABLE]
+AGAIN = {"heat-bath-rbm", "mala-mixture"}
+
+
+def _marks(row):
+    return [pytest.mark.slow] * (row in LATER | AGAIN) + [pytest.mark.ci] * (row in LATER)
+
+
+ROWS = [pytest.param(row, marks=_marks(row)) for row in TABLE]
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -65,7 +65,9 @@ def strongly_bent(made):
     return jax.tree.map(lambda leaf: 2 * leaf if leaf.dtype == jnp.float32 and leaf.ndim == 2 else leaf, made)
 
 
-@pytest.mark.parametrize("kind", ["coupling spline", pytest.param("autoregressive spline", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) for kind in ("coupling spline", "autoregressive spline")]
+)
 def test_inverse_and_log_determinant(kind, key):
     """To 1e-4 in float32 and 1e-10 in float64, against the determinant of the Jacobian."""
     pytest.importorskip("flowjax")

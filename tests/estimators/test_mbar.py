@@ -157,6 +157,7 @@ def test_mutants_are_caught(mutant, rng, check):
         check_calibrated(mutant, rng, check, 300)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_many_far_states_in_any_order_are_solved(rng):
     """Thirty wells along a line, shuffled, with free energies of hundreds of nats and forbidden regions."""

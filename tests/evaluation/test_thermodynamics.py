@@ -65,6 +65,7 @@ def test_functions_of_beta_against_enumeration(energy, beta, key):
         found.free_energy(0.0)
 
 
+@pytest.mark.slow
 def test_rotors_on_a_ring(key):
     """Σ_n I_n(β)^3 (2π)^3 for three planar rotors."""
     energy = XY((3,))
@@ -202,6 +203,7 @@ def test_bins_stand_at_the_mean_of_their_draws():
     assert len(np.unique(found)) <= 53
 
 
+@pytest.mark.slow
 def test_a_flat_histogram_of_a_continuous_spectrum(key):
     """The hidden side of a machine, whose energies are real numbers, upside down."""
     machine = RBM(9, 4, scale=2.0, key=key)

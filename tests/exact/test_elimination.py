@@ -76,6 +76,7 @@ def test_a_torus_is_kaufmans():
     assert found.variance == pytest.approx(30 * wanted.heat_capacity_per_site, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_a_strip_of_width_sixteen_and_a_long_one():
     """Strips add up: the free energy of one more row tends to that of the infinite strip."""
 

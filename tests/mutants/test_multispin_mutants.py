@@ -56,7 +56,8 @@ def test_a_wrong_neighbour_is_seen(name, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("rule", "defect"), [("metropolis", _old_spin_upside_down), ("heat bath", _logits_not_doubled)]
+    ("rule", "defect"),
+    [pytest.param("metropolis", _old_spin_upside_down, marks=pytest.mark.slow), ("heat bath", _logits_not_doubled)],
 )
 def test_a_wrong_table_is_seen(rule, defect, monkeypatch):
     monkeypatch.setitem(checks.TABLES, rule, defect)

@@ -108,7 +108,7 @@ def test_a_flow_is_trained_beside_the_energy(make, key):
     name = "flow" if make is FlowContrastive else "generator"
     assert companions(objective)[name].ascends
     learner = training.Learner(MLP(2, hidden=(4,), key=key), objective)
-    run = training.fit(learner, np.ones((8, 2), np.float32), key=key, num_steps=3, batch_size=4)
+    run = training.fit(learner, np.eye(8, 2, dtype=np.float32), key=key, num_steps=3, batch_size=4)
     before, after = (jax.tree.leaves(f.arrays) for f in (flow, run.state.companions[name]))
     assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
     assert all(np.isfinite(value) for row in run.history for value in row.values())

@@ -176,6 +176,7 @@ def trained(objective, batch, num_updates, learning_rate, key):
     return first.objective_state, float(run(first).energy.params)
 
 
+@pytest.mark.slow
 def test_masses_of_far_modes_are_learned_as_predicted(key):
     """Weights: s → s₀ + logit q − logit p with the shares q of the data and p of the walkers at first."""
     batch = jnp.where(jnp.arange(200) < 160, -12.0, 9.0)[:, None]

@@ -27,7 +27,7 @@ def _half_square(w, x):
 HALF_SQUARE = energy(_half_square, jnp.zeros(()), space=Euclidean(1))
 
 
-@pytest.mark.parametrize("num_noise", [1, 3])
+@pytest.mark.parametrize("num_noise", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_noise_that_is_the_law_of_the_data_cannot_be_told_apart(num_noise, key):
     """At c = ½ log 2π every logit is −log ν: the loss is log(1 + ν) + ν log(1 + 1/ν) for any rows at all."""
     batch = jax.random.normal(key, (5, 1))

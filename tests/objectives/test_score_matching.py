@@ -98,6 +98,7 @@ def test_what_is_refused():
         FiniteDifferenceScoreMatching(-0.1)
 
 
+@pytest.mark.slow
 def test_walls_do_bias_it():
     """Why boxes are refused: at the truth on [0, 1] with E = w x the loss still has the slope w."""
     with jax.enable_x64(True):

@@ -45,6 +45,7 @@ def test_the_mean_over_batches(shift, key):
     testing.assert_mean(found, want, name="squared discrepancy")
 
 
+@pytest.mark.slow
 def test_the_bandwidth_is_that_of_near_rows_of_the_first_batch(key):
     """The 5 % quantile of the distances 1, 3 and 4; two far modes do not widen it, as they would the median."""
     batch = jnp.array([[0.0], [1.0], [4.0]])

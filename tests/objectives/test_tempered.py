@@ -44,6 +44,7 @@ def learned(objective, num_updates, keys):
     return jax.vmap(run)(keys)
 
 
+@pytest.mark.slow
 def test_masses_of_far_modes_are_learned(key):
     """1,000 runs of 240 updates from the truth: the mean mass stays that of the data; levels refuse equally often."""
     masses, states = learned(TemperedPCD(MALA(1.0), 4, 6, start=WIDE), 240, jax.random.split(key, 1_000))

@@ -77,6 +77,7 @@ def _counts(x):
     return np.bincount(np.asarray(x, np.int64) @ (1 << np.arange(NUM_VISIBLE)[::-1]), minlength=1 << NUM_VISIBLE)
 
 
+@pytest.mark.slow
 def test_swaps_between_checkpoints_leave_every_law_alone(run, key):
     """5,000 ladders from exact draws, 11 sweeps; each level keeps its law, and a neighbour's is told from it."""
     path, ts = _path(run), jnp.asarray(TS)

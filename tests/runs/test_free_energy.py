@@ -97,6 +97,7 @@ def test_files_of_couplings_and_weights(capsys):
     assert "Marginals" in Path("net/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_both_sides_of_a_machine(capsys):
     """Units with their biases and weights exchanged, or the mean of the wrong side, would be off by tens of bars."""
     rng = np.random.default_rng(1)
@@ -153,7 +154,7 @@ def test_files_that_hold_nothing():
 @pytest.mark.parametrize(
     "name",
     [
-        "exact_small/sk_gauss_n20_field_s0.npz",
+        pytest.param("exact_small/sk_gauss_n20_field_s0.npz", marks=pytest.mark.slow),
         pytest.param("exact_planar/ea_pm1_free12x12_s0.npz", marks=pytest.mark.slow),
     ],
 )

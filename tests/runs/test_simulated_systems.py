@@ -56,6 +56,7 @@ def test_clusters_start_compact_whoever_begins_on_top_of_whom():
     assert float(jnp.max(found["radius_of_gyration"])) < 1.5
 
 
+@pytest.mark.slow
 def test_two_valued_potts_is_the_torus_of_ising():
     """Error bars from 8 chains: a shift of the energy by a hundredth is seen."""
     found = runs.simulate(runs.plan_simulation("potts", q=2, sizes=[4], temperatures=[1.2], num_sweeps=1000, seed=1))
@@ -88,7 +89,7 @@ def test_instances_of_a_glass_differ():
     assert float(first) != float(second)
 
 
-@pytest.mark.parametrize("name", ["xy", "phi4", pytest.param("lj13", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["xy", *(pytest.param(name, marks=pytest.mark.slow) for name in ("phi4", "lj13"))])
 def test_the_other_systems_run(name):
     sizes = [] if name == "lj13" else [4]
     plan = runs.plan_simulation(name, sizes=sizes, temperatures=[2.0], num_sweeps=40, num_chains=2, seed=2)

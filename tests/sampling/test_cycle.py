@@ -30,6 +30,7 @@ def test_a_tuned_cycle_is_exact(tuned, key):
     testing.assert_exact_start(tuned, references.asymmetric_ising(), key=key)
 
 
+@pytest.mark.slow
 def test_the_step_size_is_where_the_acceptance_was_asked_for(key):
     """40 independent sites at equilibrium: the last move has the acceptance 0.5 at balance ½.
 

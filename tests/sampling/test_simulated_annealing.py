@@ -48,6 +48,7 @@ def _planted(length, *, key):
     return energies.Ising(energies.LatticeCouplings(planted.shape, coupling)), planted
 
 
+@pytest.mark.slow
 def test_a_planted_ground_state_is_found(key):
     glass, planted = _planted(8, key=jax.random.key(5))
     found = sampling.simulated_annealing(glass, kernels.BlockGibbs(), key=key, num_chains=8, num_levels=256)

@@ -129,7 +129,7 @@ def potts_states():
     return levels, np.log(counts)
 
 
-@pytest.mark.parametrize("name", ["ising", "potts"])
+@pytest.mark.parametrize("name", ["ising", pytest.param("potts", marks=pytest.mark.slow)])
 def test_numbers_of_states_against_exact_ones(name, key):
     """The spread of the repeats tells how far their mean may be from the truth."""
     if name == "ising":

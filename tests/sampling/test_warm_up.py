@@ -81,6 +81,7 @@ def test_microcanonical_steps_are_as_long_as_their_error_allows(key, monkeypatch
     assert 1.7 < float(longer / found.kernel.step_size) < 2.3
 
 
+@pytest.mark.slow
 def test_microcanonical_tuning_spares_most_of_the_run(key):
     """From starts that know nothing, all scales within a factor of 2, and ⟨x²⟩ of all directions within a tenth."""
     law, found = _tuned_from(1.0, key)

@@ -49,6 +49,7 @@ def test_every_objective_has_its_words() -> None:
     assert set(studies.WORDS) == set(runs.OBJECTIVES)
 
 
+@pytest.mark.slow
 def test_every_objective_that_fits_is_compared_and_the_others_say_why(tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(50, 2)))
     whole = studies.plan_comparison(str(tmp_path / "rows.npy"), num_steps=4)

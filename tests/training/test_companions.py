@@ -68,7 +68,7 @@ def line(theta, x):
 
 MODEL = energies.energy(line, jnp.asarray(1.0), space=spaces.Euclidean(1))
 SADDLE = Saddle(0.5, {"value": jnp.asarray(2.0), "label": 3})
-BATCH = np.zeros((4, 1), np.float32)
+BATCH = np.arange(4, dtype=np.float32)[:, None]
 
 
 def test_they_are_found_by_name_also_inside_a_wrapper():

@@ -91,6 +91,7 @@ def test_killed_before_and_after_a_recovery(toy, same_bytes, tmp_path, step, rec
     same_bytes(failing(toy, **options), failing(toy, directory=tmp_path, resume=True, **options))
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_recovery(toy, same_bytes, tmp_path, disk):
     """At every change of the disk from the failure to the first line after it."""
     options = {"checkpoint_every": 30, "num_steps": 60}
