@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from energax import densities, runs, studies, testing
+from energax import densities, energies, exact, runs, studies, testing
 from energax._errors import ArgumentError, Diverged, KernelMismatch, RunError
 from energax.cli import main
 from energax.cli._compare_objectives import seconds
@@ -167,7 +167,8 @@ def test_the_divergence_of_known_laws(key: jax.Array) -> None:
 
 def test_draws_on_a_grid_have_the_law_of_the_model(key: jax.Array) -> None:
     law = densities.Gaussian(jnp.array([1.0, -2.0]), jnp.array([0.25, 4.0]))
-    draws = np.asarray(_judge.draws_on_grid(law, 20_000, key=key), np.float64)
+    model = energies.energy(lambda law, x: law(x), law, space=law.space)
+    draws = np.asarray(exact.draw(model, key=key, num=20_000), np.float64)
     testing.assert_mean(draws[:, 0], 1.0, name="first coordinate")
     testing.assert_mean(draws[:, 1], -2.0, name="second coordinate")
     testing.assert_mean((draws[:, 1] + 2.0) ** 2, 4.0, name="variance")

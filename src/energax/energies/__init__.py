@@ -76,13 +76,14 @@ from energax.energies.lattice._rotors import XY as XY
 from energax.energies.machines._boltzmann import BoltzmannMachine as BoltzmannMachine
 from energax.energies.machines._gaussian_rbm import GaussianRBM as GaussianRBM
 from energax.energies.machines._rbm import RBM as RBM
+from energax.energies.neural._activations import ACTIVATIONS as ACTIVATIONS
+from energax.energies.neural._activations import check_activation as check_activation
 from energax.energies.neural._confinement import Confinement as Confinement
 from energax.energies.neural._conv import ConvNet as ConvNet
 from energax.energies.neural._convolution import WIDTH as CONV_WIDTH
 from energax.energies.neural._convolution import strided_convolution as strided_convolution
 from energax.energies.neural._features import FourierFeatures as FourierFeatures
 from energax.energies.neural._features import PeriodicFeatures as PeriodicFeatures
-from energax.energies.neural._mlp import ACTIVATIONS as ACTIVATIONS
 from energax.energies.neural._mlp import MLP as MLP
 from energax.energies.neural._mlp import default_confinement as default_confinement
 from energax.energies.neural._noise_conditional import NoiseConditionalMLP as NoiseConditionalMLP
@@ -146,6 +147,7 @@ __all__ = [
     "blocks",
     "bonds",
     "capabilities",
+    "check_activation",
     "complete",
     "conditional_logits",
     "conditional_logits_at",

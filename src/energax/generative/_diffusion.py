@@ -106,15 +106,15 @@ class Diffusion(AbstractConditionalEnergy, AbstractAutoencoder):
                 f"Diffusion needs data_scale > 0 and min_time between 0 and 1, got {data_scale} and {min_time}."
             )
         self.space = space if isinstance(space, Euclidean) else Euclidean(space, initial_scale=1.0)
+        self.noising = VariancePreserving() if noising is None else noising
         self.network = network
         if network is None:
             out = () if energy else self.space.shape
             made = time_network(
                 self.space.shape, shape_out=out, hidden=hidden, channels=channels, activation=activation, key=key
             )
-            self.network = NoiseClock(made, VariancePreserving() if noising is None else noising)
+            self.network = NoiseClock(made, self.noising)
         self.energy = energy
-        self.noising = VariancePreserving() if noising is None else noising
         self.sampler = DDIM() if sampler is None else sampler
         self.solver = solver or (self.sampler if isinstance(self.sampler, AbstractSolver) else RungeKutta(64))
         self.data_scale = data_scale

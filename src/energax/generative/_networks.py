@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from energax._errors import ArgumentError
 from energax._typing import PRNGKey
-from energax.energies import ACTIVATIONS, CONV_WIDTH, strided_convolution
+from energax.energies import ACTIVATIONS, CONV_WIDTH, check_activation, strided_convolution
 
 
 class Dense(eqx.Module):
@@ -169,12 +169,6 @@ def as_image(shape: tuple[int, ...]) -> tuple[int, int, int]:
         raise ArgumentError(f"A convolutional network needs images of shape (h, w) or (h, w, colours), got {shape}.")
     height, width, *colours = shape
     return height, width, (colours or [1])[0]
-
-
-def check_activation(name: str) -> None:
-    """Raise `ArgumentError` for a name that is not known."""
-    if name not in ACTIVATIONS:
-        raise ArgumentError(f"Unknown activation {name!r}. Known: {', '.join(sorted(ACTIVATIONS))}.")
 
 
 def conv_filters(fan_in: int, fan_out: int, *, key: PRNGKey) -> Float[Array, "patch out"]:

@@ -13,8 +13,8 @@ from jaxtyping import Array, Float
 
 from energax._errors import ArgumentError
 from energax._typing import PRNGKey
-from energax.energies import ACTIVATIONS, strided_convolution
-from energax.generative._networks import Dense, as_image, check_activation, conv_filters, doubled
+from energax.energies import ACTIVATIONS, check_activation, strided_convolution
+from energax.generative._networks import Dense, as_image, conv_filters, doubled
 
 _NUM_FREQUENCIES = 4
 NUM_FEATURES = 2 * _NUM_FREQUENCIES + 1

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from energax._errors import KernelMismatch, NotTractable, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
@@ -96,6 +96,11 @@ def apart(key: PRNGKey) -> PRNGKey:
 def normal_apart(shape: tuple[int, ...], dtype: DTypeLike, *, key: PRNGKey) -> Array:
     """Standard normal numbers, drawn at once and kept apart from the network that sees them (see `apart`)."""
     return jax.lax.optimization_barrier(normal(shape, dtype, key=apart(key)))
+
+
+def levels_in_turn(num_rows: int, num_levels: int, *, key: PRNGKey) -> Int[Array, " row"]:
+    """A level for each row of a batch, in turn from a random one: rows are in random order, so that all is spread."""
+    return (jnp.arange(num_rows) + jax.random.randint(key, (), 0, num_levels)) % num_levels
 
 
 def as_number(value: ArrayLike) -> Float[Array, ""]:

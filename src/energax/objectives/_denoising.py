@@ -10,7 +10,14 @@ from jaxtyping import Array
 from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, at_level, marginal, value_and_score
-from energax.objectives._base import AbstractStatelessObjective, Metrics, frozen, normal_apart, require_score
+from energax.objectives._base import (
+    AbstractStatelessObjective,
+    Metrics,
+    frozen,
+    levels_in_turn,
+    normal_apart,
+    require_score,
+)
 
 
 class DenoisingScoreMatching(AbstractStatelessObjective):
@@ -103,8 +110,7 @@ class MultiScaleDenoising(AbstractStatelessObjective):
         noise_key, first_key = jax.random.split(key)
         noise = normal_apart((self.num_pairs, *batch.shape), batch.dtype, key=noise_key)
         count = len(self.noise_scales)
-        # The rows of a batch are in random order: taking levels in turn spreads them evenly.
-        turn = (jnp.arange(batch.shape[0]) + jax.random.randint(first_key, (), 0, count)) % count
+        turn = levels_in_turn(batch.shape[0], count, key=first_key)
         sigmas = jnp.asarray(self.noise_scales, batch.dtype)[turn]
 
         def row(x: Array, xi: Array, sigma: Array) -> Array:

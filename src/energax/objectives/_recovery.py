@@ -13,7 +13,7 @@ from energax._errors import ArgumentError, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, at_level, is_confined, marginal, observed_space
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
-from energax.objectives._base import AbstractStatelessObjective, Metrics, frozen, normal_apart
+from energax.objectives._base import AbstractStatelessObjective, Metrics, frozen, levels_in_turn, normal_apart
 from energax.objectives._contrastive import check_steps
 from energax.sampling import run_steps
 from energax.spaces import AbstractSpace, Euclidean
@@ -95,8 +95,7 @@ class RecoveryLikelihood(AbstractStatelessObjective):
         noise_key, first_key, move_key = jax.random.split(key, 3)
         noise, step = normal_apart((2, *batch.shape), batch.dtype, key=noise_key)
         count = len(self.noise_scales) - 1
-        # The rows of a batch are in random order: taking levels in turn spreads them evenly.
-        turn = (jnp.arange(batch.shape[0]) + jax.random.randint(first_key, (), 0, count)) % count
+        turn = levels_in_turn(batch.shape[0], count, key=first_key)
         sigmas, gaps = (jnp.asarray(s, batch.dtype)[turn] for s in (self.noise_scales[:-1], self._gaps))
         still = frozen(energy)
 

@@ -35,7 +35,7 @@ def judge(run: Run) -> dict[str, Any]:
     train = run.training_rows(_NUM_COMPARED)
     if data.density is not None:
         found = divergence(data.density, energy, key=kl_key)
-        draws = draws_on_grid(energy, _NUM_COMPARED, key=draw_key)
+        draws = np.asarray(exact.draw(energy, key=draw_key, num=_NUM_COMPARED))
     else:
         found = _likelihood(data, energy, run, kl_key)
         samples = run.draw(_NUM_COMPARED, key=draw_key, max_chains=100, num_warmup=200)
@@ -67,18 +67,6 @@ def _gaps(truth: AbstractDensity, energy: AbstractEnergy, keys: jax.Array) -> ja
         return truth.log_prob(x) + observed(x)
 
     return jax.vmap(one)(keys)
-
-
-def draws_on_grid(energy: AbstractEnergy, num: int, *, key: PRNGKey) -> np.ndarray:
-    """Independent draws of a planar model: cells of a fine grid by their mass, uniform within them."""
-    grid = exact.grid(energy, num_points=400)
-    cell_key, place_key = jax.random.split(key)
-    mass = np.cumsum(grid.density.reshape(-1))
-    at = np.asarray(jax.random.uniform(cell_key, (num,)), np.float64) * mass[-1]
-    cells = np.minimum(np.searchsorted(mass, at, side="right"), mass.size - 1)
-    widths = np.array([(hi - lo) / len(axis) for (lo, hi), axis in zip(grid.bounds, grid.axes, strict=True)])
-    offsets = np.asarray(jax.random.uniform(place_key, (num, len(widths)))) - 0.5
-    return grid.points()[cells] + offsets * widths
 
 
 def _likelihood(data: Data, energy: AbstractEnergy, run: Run, key: PRNGKey) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from energax._errors import ArgumentError
 from energax._typing import PRNGKey, Scalar
 from energax.energies._base import AbstractEnergy
 from energax.energies._capabilities import is_confined
+from energax.energies.neural._activations import ACTIVATIONS, check_activation
 from energax.energies.neural._confinement import Confinement
 from energax.energies.neural._convolution import WIDTH, strided_convolution
-from energax.energies.neural._mlp import ACTIVATIONS, default_confinement
+from energax.energies.neural._mlp import default_confinement
 from energax.spaces import AbstractArraySpace, Euclidean
 
 
@@ -57,8 +58,7 @@ class ConvNet(AbstractEnergy):
         confinement: Confinement | str | None = "default",
         key: PRNGKey,
     ) -> None:
-        if activation not in ACTIVATIONS:
-            raise ArgumentError(f"Unknown activation {activation!r}. Known: {', '.join(sorted(ACTIVATIONS))}.")
+        check_activation(activation)
         self.space = space if isinstance(space, AbstractArraySpace) else Euclidean(space, initial_scale=1.0)
         if len(self.space.shape) not in (2, 3) or not channels or min(channels) < 1:
             raise ArgumentError(

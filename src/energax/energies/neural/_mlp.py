@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -10,22 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from energax._errors import ArgumentError
 from energax._typing import PRNGKey, Scalar
 from energax.energies._base import AbstractEnergy
 from energax.energies._capabilities import is_confined
+from energax.energies.neural._activations import ACTIVATIONS, check_activation
 from energax.energies.neural._confinement import Confinement
 from energax.energies.neural._features import FourierFeatures, PeriodicFeatures
 from energax.spaces import AbstractArraySpace, Euclidean
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "silu": jax.nn.silu,
-    "tanh": jnp.tanh,
-    "softplus": jax.nn.softplus,
-    "elu": jax.nn.elu,
-    "relu": jax.nn.relu,
-}
-"""Activations by name; all are Lipschitz, so that a confined network stays integrable."""
 
 
 class MLP(AbstractEnergy):
@@ -65,8 +56,7 @@ class MLP(AbstractEnergy):
         features: FourierFeatures | PeriodicFeatures | None = None,
         key: PRNGKey,
     ) -> None:
-        if activation not in ACTIVATIONS:
-            raise ArgumentError(f"Unknown activation {activation!r}. Known: {', '.join(sorted(ACTIVATIONS))}.")
+        check_activation(activation)
         self.space = space if isinstance(space, AbstractArraySpace) else Euclidean(space, initial_scale=1.0)
         self.confinement = default_confinement(self.space) if isinstance(confinement, str) else confinement
         self.activation = activation

@@ -14,8 +14,9 @@ from energax._errors import ArgumentError
 from energax._typing import PRNGKey, Scalar
 from energax.energies._base import AbstractEnergy
 from energax.energies._capabilities import is_confined
+from energax.energies.neural._activations import ACTIVATIONS, check_activation
 from energax.energies.neural._confinement import Confinement
-from energax.energies.neural._mlp import ACTIVATIONS, default_confinement
+from energax.energies.neural._mlp import default_confinement
 from energax.spaces import Euclidean
 
 
@@ -77,8 +78,7 @@ class ParticleNet(AbstractEnergy):
         confinement: Confinement | str | None = "default",
         key: PRNGKey,
     ) -> None:
-        if activation not in ACTIVATIONS:
-            raise ArgumentError(f"Unknown activation {activation!r}. Known: {', '.join(sorted(ACTIVATIONS))}.")
+        check_activation(activation)
         self.space = space if isinstance(space, Euclidean) else Euclidean(tuple(space), initial_scale=1.0)
         if len(self.space.shape) != 2 or self.space.shape[0] < 2:
             raise ArgumentError(f"ParticleNet needs particles, a space of shape (n, d) with n >= 2, got {self.space}.")
