@@ -58,6 +58,8 @@ HEALTHY = {
     },
     "sparse data": lambda rng: {"saturation": lambda i: min(1.0, 0.95 + 0.03 * rng.normal())},
     "sparse data with chains that start there": lambda rng: {"saturation": lambda i: 0.2 if i == 0 else 0.85},
+    "an energy that rises outside": lambda rng: {"outward_fall": lambda i: -1e8 if i < 20 else -1e12},
+    "an energy whose fall outside passes": lambda rng: {"outward_fall": lambda i: 1e3 if i % 10 in (3, 4) else -5.0},
     "a loss and nothing else": lambda rng: {"loss": lambda i: 1e3 * np.exp(-i / 20) + rng.normal()},
 }
 
@@ -92,6 +94,7 @@ def failing(at):
         "a gap that doubles": ({"energy_gap": later(1.0, lambda j: 400 * 2.0**j)}, "exploding_energy_gap"),
         "a gap that falls": ({"energy_gap": later(1.0, lambda j: -400 * 2.0**j)}, "exploding_energy_gap"),
         "a gap that jumps": ({"energy_gap": later(1.0, lambda j: 330.0)}, "exploding_energy_gap"),
+        "no bound below": ({"outward_fall": later(-1e8, lambda j: 1e3)}, "unbounded_energy"),
         "acceptance": ({"accept_prob": later(0.6, lambda j: 1e-3)}, "dead_chains"),
         "frozen chains": ({"moved": later(0.2, lambda j: 0.0)}, "dead_chains"),
         "chains that return to where they were": ({"ess": later(100.0, lambda j: 1e-3)}, "dead_chains"),

@@ -7,6 +7,7 @@ from energax.objectives._base import AbstractStatelessObjective as AbstractState
 from energax.objectives._base import Metrics as Metrics
 from energax.objectives._base import apart as apart
 from energax.objectives._base import frozen as frozen
+from energax.objectives._base import needs_law as needs_law
 from energax.objectives._base import normal_apart as normal_apart
 from energax.objectives._companions import Companion as Companion
 from energax.objectives._companions import companion as companion
@@ -105,6 +106,7 @@ __all__ = [
     "companions",
     "frozen",
     "model_sample",
+    "needs_law",
     "normal_apart",
     "run_chains",
     "with_companions",

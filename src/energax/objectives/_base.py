@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -60,6 +61,16 @@ class AbstractStatelessObjective(AbstractObjective):
     ) -> tuple[Scalar, tuple[None, Metrics]]:
         loss, metrics = self.measure(energy, batch, key=key)
         return loss, (state, metrics)
+
+
+@functools.singledispatch
+def needs_law(objective: AbstractObjective) -> bool:
+    """Whether what is learned is the law of the energy, which then has to be bounded below; True unless it says so.
+
+    False for objectives whose model is another one than exp(−E)/Z, such as the chains of `ShortRun`.
+    """
+    del objective
+    return True
 
 
 def frozen(energy: Energy) -> Energy:

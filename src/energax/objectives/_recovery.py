@@ -13,7 +13,14 @@ from energax._errors import ArgumentError, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, at_level, is_confined, marginal, observed_space
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
-from energax.objectives._base import AbstractStatelessObjective, Metrics, frozen, levels_in_turn, normal_apart
+from energax.objectives._base import (
+    AbstractStatelessObjective,
+    Metrics,
+    frozen,
+    levels_in_turn,
+    needs_law,
+    normal_apart,
+)
 from energax.objectives._contrastive import check_steps
 from energax.sampling import run_steps
 from energax.spaces import AbstractSpace, Euclidean
@@ -137,3 +144,10 @@ class RecoveryLikelihood(AbstractStatelessObjective):
         law = Recovery(marginal(at_level(energy, sigma)), noisy, gap)
         u, accept, bad = run_steps(law, self.kernel, begin, self.num_steps, key=key)
         return noisy + gap * u, accept, bad
+
+
+@needs_law.register
+def _(objective: RecoveryLikelihood) -> bool:
+    # Only the laws of one step back are drawn from, and the noise confines them.
+    del objective
+    return False

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy, Tempered, marginal, observed_space, score
-from energax.objectives._base import AbstractObjective, Metrics, as_number, normal_apart, require_score
+from energax.objectives._base import AbstractObjective, Metrics, as_number, needs_law, normal_apart, require_score
 from energax.objectives._contrastive import PersistentState
 from energax.objectives._jarzynski import JarzynskiState
 from energax.objectives._tempered import TemperedState
@@ -165,6 +165,13 @@ class AtTemperature(AbstractObjective):
         self, energy: AbstractEnergy, batch: Configuration, state: Any, *, key: PRNGKey
     ) -> tuple[Scalar, tuple[Any, Metrics]]:
         return self.objective.loss(Tempered(energy, self.beta), batch, state, key=key)
+
+
+@needs_law.register(Regularised)
+@needs_law.register(DataNoise)
+@needs_law.register(AtTemperature)
+def _(objective: Regularised | DataNoise | AtTemperature) -> bool:
+    return needs_law(objective.objective)
 
 
 @functools.singledispatch

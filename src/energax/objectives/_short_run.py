@@ -9,7 +9,7 @@ from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities import AbstractDensity
 from energax.energies import AbstractEnergy, observed_space
 from energax.kernels import AbstractKernel, target
-from energax.objectives._base import AbstractStatelessObjective, Metrics, as_positions
+from energax.objectives._base import AbstractStatelessObjective, Metrics, as_positions, needs_law
 from energax.objectives._contrastive import check_steps, contrast, run_chains, watch
 from energax.spaces import check_structure
 
@@ -82,3 +82,9 @@ class ShortRun(AbstractStatelessObjective):
             return as_positions(energy, jax.vmap(lambda k: law.draw(key=k))(keys))
         space = observed_space(energy)
         return jax.vmap(lambda k: space.initial(key=k))(keys)
+
+
+@needs_law.register
+def _(objective: ShortRun) -> bool:
+    del objective
+    return False

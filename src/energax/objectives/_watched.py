@@ -14,7 +14,7 @@ from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities import AbstractDensity, starting_law
 from energax.energies import AbstractEnergy, marginal, observed_space
 from energax.kernels import AbstractKernel, target
-from energax.objectives._base import AbstractObjective, Metrics, frozen
+from energax.objectives._base import AbstractObjective, Metrics, frozen, needs_law
 from energax.objectives._contrastive import check_steps, flat
 from energax.objectives._walkers import Following, Walkers, walker_metrics
 from energax.spaces import check_structure
@@ -146,3 +146,8 @@ class Watched(AbstractObjective):
         rows, marks = (flat(tree) for tree in (x, self.landmarks))
         nearest = jnp.argmin(jnp.sum((rows[:, None] - marks[None]) ** 2, -1), axis=1)
         return jax.ops.segment_sum(shares, nearest, len(marks)) / jnp.sum(shares)
+
+
+@needs_law.register
+def _(objective: Watched) -> bool:
+    return needs_law(objective.objective)

@@ -56,9 +56,9 @@ def fit(
     nothing depends on the clock, on the terminal or on how often the run was interrupted. A run that is killed at any
     moment and resumed ends bitwise where the uninterrupted one ends, on the same platform.
 
-    Failures (values that are not finite, an exploding energy gap, dead chains, saturated samples; see `Thermometer`)
-    are reported with the update at which they began, and the run goes back to the last good checkpoint with a smaller
-    learning rate. Nothing is clipped or replaced in silence.
+    Failures (values that are not finite, an energy that is unbounded below, an exploding energy gap, dead chains,
+    saturated samples; see `Thermometer`) are reported with the update at which they began, and the run goes back to the
+    last good checkpoint with a smaller learning rate. Nothing is clipped or replaced in silence.
 
     SIGINT (Ctrl-C) and SIGTERM finish the update, save, and return with `interrupted`; a second one aborts.
 

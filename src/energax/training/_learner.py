@@ -18,9 +18,10 @@ from energax._errors import ArgumentError, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities import AbstractGenerator
 from energax.energies import AbstractEnergy, observed_space
-from energax.objectives import AbstractObjective, Metrics, companion_values, companions, with_companions
+from energax.objectives import AbstractObjective, Metrics, companion_values, companions, needs_law, with_companions
 from energax.spaces import AbstractSpace, check_structure
 from energax.training._optimizer import default_optimizer
+from energax.training._outside import outward_fall
 from energax.training._state import TrainState
 
 
@@ -51,6 +52,10 @@ class AbstractLearner(eqx.Module):
     @abc.abstractmethod
     def update(self, state: TrainState, batch: Configuration, *, key: PRNGKey) -> tuple[TrainState, Metrics]:
         """One update; pure, called under `jax.jit`."""
+
+    @abc.abstractmethod
+    def look(self, state: TrainState, batch: Configuration) -> dict[str, float]:
+        """Metrics that are too dear for every update: measured once a line of the log, at the first batch."""
 
     @abc.abstractmethod
     def result(self, state: TrainState) -> Any:
@@ -197,6 +202,9 @@ class Learner(AbstractLearner):
             companion_opt_states={name: memory for name, (_, memory) in moved.items()},
         )
         return new, metrics
+
+    def look(self, state: TrainState, batch: Configuration) -> dict[str, float]:
+        return outward_fall(state.energy, batch) if needs_law(self.objective) else {}
 
     def result(self, state: TrainState) -> Any:
         return state.energy if state.ema is None else eqx.combine(state.ema, state.energy)

@@ -43,6 +43,7 @@ class Loop:
         self.learner, self._batches, self._plan, self._hooks = learner, batches, plan, tuple(hooks)
         init_key, update_key = jax.random.split(key)
         first = batches.at(0)
+        self._first = first
         self._settings = plan.settings(key, first, batches.num_rows)
         self._updater = Updater(learner, update_key)
         self._updater.begin(learner.init(first, key=init_key), first)
@@ -157,7 +158,8 @@ class Loop:
         # The last, incomplete window is read but not closed: what a longer run does must not depend on this end.
         means, first_bad = self._updater.close_window() if is_full else self._updater.progress.window.read()
         thermometer = self._thermometer if is_full else self._new_thermometer(self._thermometer.memory)
-        row = {"step": self.step, **means, "learning_rate_scale": self.scale}
+        row = {"step": self.step, **means, **self.learner.look(self.state, self._first)}
+        row["learning_rate_scale"] = self.scale
         row["steps_per_second"] = self._stopwatch.speed(self.step)
         self.archive.write_row(row, provisional=not is_full)
         self.tell("on_log", self.step, row)
@@ -245,6 +247,8 @@ class Stopwatch:
 
 
 _ADVICE = {
+    "unbounded_energy": "Add a term that rises faster than the energy falls, such as a normal law: "
+    "energies.Sum((energy, densities.Gaussian(mean, variance))).",
     "nonfinite": "Use a smaller learning rate, clip the gradient, or a kernel with a smaller step size.",
     "exploding_energy_gap": "Use a smaller learning rate, more transitions an update, or a confining base measure.",
     "exploding_loss": "Use a smaller learning rate.",

@@ -17,8 +17,8 @@ class Event:
     """Something that happened in a run and that a person should know.
 
     Attributes:
-        kind: ``"nonfinite"``, ``"exploding_energy_gap"``, ``"exploding_loss"``, ``"dead_chains"`` or
-            ``"saturated_samples"``.
+        kind: ``"nonfinite"``, ``"unbounded_energy"``, ``"exploding_energy_gap"``, ``"exploding_loss"``,
+            ``"dead_chains"`` or ``"saturated_samples"``.
         step: Update after which it was noticed.
         began: Update at which it began.
         message: What happened.

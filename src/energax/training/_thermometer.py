@@ -14,6 +14,7 @@ _PATIENCE_STEPS = 30
 _MEMORY = 50
 _WATCHED = ("energy_gap", "loss", "ess", "saturation")
 
+_UNBOUNDED_FALL = 1.0
 _EXPLODED_UNITS = 5.0
 _EXPLODED_GROWTH = 10.0
 _SHORT_HISTORY = 5
@@ -31,8 +32,8 @@ class Alarm:
     """A failure of a run.
 
     Attributes:
-        kind: ``"nonfinite"``, ``"exploding_energy_gap"``, ``"exploding_loss"``, ``"dead_chains"`` or
-            ``"saturated_samples"``.
+        kind: ``"nonfinite"``, ``"unbounded_energy"``, ``"exploding_energy_gap"``, ``"exploding_loss"``,
+            ``"dead_chains"`` or ``"saturated_samples"``.
         began: Update at which it began: exact for values that are not finite, else the first update of the first
             window that showed it.
         message: One sentence.
@@ -50,6 +51,8 @@ class Thermometer:
     30 updates (`delay`), so that no single batch can raise them. The history of a metric are its last 50 windows
     that looked healthy; the very first line, made before any update, belongs to it.
 
+    * ``unbounded_energy``: `outward_fall` above a nat: far outside the data the energy is lower than at any of them and
+      still falls, so that it has no law, which objectives that never go there do not notice.
     * ``exploding_energy_gap``: |gap between data and chains| > max(5 s, 10 median |history|), with s the natural scale
       of the model: one nat for each entry of a configuration (100 median while the history is shorter than 5). In
       equilibrium the gap of a discrete model is
@@ -141,6 +144,7 @@ class Thermometer:
         found = {}
         gap = "energy_gap" if "energy_gap" in row else "loss"
         checks = {
+            "unbounded_energy": self._unboundedness(row),
             _KIND_OF[gap]: self._explosion(row, gap),
             "dead_chains": self._death(row, steps),
             "saturated_samples": self._saturation(row),
@@ -151,6 +155,15 @@ class Thermometer:
     def _median(self, name: str) -> float | None:
         values = self._history[name]
         return float(np.median(np.abs(values))) if values else None
+
+    def _unboundedness(self, row: Mapping[str, Any]) -> str | None:
+        fall = row.get("outward_fall")
+        if fall is None or fall <= _UNBOUNDED_FALL:
+            return None
+        return (
+            "The energy is unbounded below, so it has no law: ten thousand times as far out as the data it is lower "
+            f"than at any of them by {fall:.3g} nats, and still falls"
+        )
 
     def _explosion(self, row: Mapping[str, Any], name: str) -> str | None:
         value = row.get(name)
