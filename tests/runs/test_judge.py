@@ -12,7 +12,7 @@ import pytest
 
 from energax import data as sets
 from energax import densities, report, runs
-from energax.runs import _judge
+from energax.runs import _judge, _shown
 
 RNG = np.random.default_rng(2)
 PICTURES = RNG.integers(0, 256, (60, 3, 4)).astype(np.uint8)
@@ -22,7 +22,7 @@ def test_neighbours_are_the_nearest_training_rows() -> None:
     data = sets.from_array(PICTURES)
     train = data.train.array()
     shown = data.test.array()
-    found = _judge._neighbours(data, shown, train)["nearest_train"]
+    found = _shown.nearest_rows(data, shown, train)["nearest_train"]
     distance = ((shown[:, None] - train[None]) ** 2).sum(-1)
     np.testing.assert_array_equal(found, data.transform.inverse(train[distance.argmin(1)]))
 
@@ -30,13 +30,13 @@ def test_neighbours_are_the_nearest_training_rows() -> None:
 def test_a_copy_is_its_own_neighbour() -> None:
     data = sets.from_array(PICTURES, binarize="threshold")
     train = data.train.array()
-    found = _judge._neighbours(data, train[5:9], train)["nearest_train"]
+    found = _shown.nearest_rows(data, train[5:9], train)["nearest_train"]
     np.testing.assert_array_equal(found, train[5:9])
 
 
 def test_tables_have_no_pictures_of_neighbours() -> None:
     rows = RNG.normal(size=(30, 2))
-    assert _judge._neighbours(sets.from_array(rows), rows, rows) == {}
+    assert _shown.nearest_rows(sets.from_array(rows), rows, rows) == {}
 
 
 def test_noise_has_the_moments_of_the_data_and_no_structure(key: jax.Array) -> None:

@@ -25,13 +25,15 @@ def rows() -> dict[str, Data]:
         "mlp": sets.from_array(rng.normal(size=(12, 3))),
         "noise-mlp": sets.from_array(rng.normal(size=(12, 3))),
         "conv": sets.from_array(pictures, flatten=False),
+        "vae": sets.from_array(pictures, binarize="threshold"),
+        "ec-vae": sets.from_array(rng.normal(size=(12, 3))),
     }
 
 
-@pytest.mark.parametrize("name", sorted(runs.MODELS))
+@pytest.mark.parametrize("name", sorted(runs.REGISTRIES["model"]))
 def test_models(name: str, rows: dict[str, Data]) -> None:
     energy = runs.build_energy({"name": name, "hidden": 5}, rows[name], key=KEY)
-    assert isinstance(energy, runs.MODELS[name].cls)
+    assert isinstance(energy, runs.entry("model", name).cls)
     assert runs.num_parameters(energy) > 0
 
 

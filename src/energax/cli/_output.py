@@ -53,6 +53,8 @@ class Output:
             self.say(f"             note: {note}")
         for kind in ("model", "objective", "kernel"):
             values = dict(getattr(config, kind))
+            if not values:
+                continue
             options = ", ".join(f"{k}={v}" for k, v in values.items() if k != "name" and v is not None)
             self.say(f"  {kind:<10} {values['name']}{f' ({options})' if options else ''}")
 
@@ -136,6 +138,14 @@ class Output:
         self.table(
             tables.Row(str(key), tables.number(value)) for key, value in values.items() if key not in ("out", "num")
         )
+
+    def show_draws(self, out: Path, num: int, evaluations: int | None) -> None:
+        """What a generator drew, and at what cost."""
+        if self.json:
+            self.print_json({"out": str(out), "num": num, "evaluations_per_draw": evaluations})
+            return
+        cost = "" if evaluations is None else f", {evaluations} network evaluation{'s' if evaluations > 1 else ''} each"
+        self.out.print(f"{num} independent draws in {out}{cost}", markup=False)
 
     def show_listing(self, sets: Mapping[str, str]) -> None:
         """The named data sets, each with a line about it."""

@@ -22,7 +22,7 @@ def sample(arguments: Sequence[str]) -> int:
         [
             ("num", int, 1000, "Number of draws."),
             ("seed", int | None, None, "Seed of the draws; that of the run by default."),
-            ("out", str, "samples.npz", "File to write: .npz with the arrays x and energy."),
+            ("out", str, "samples.npz", "File to write: .npz with the arrays x and energy; of a generator x and mean."),
             ("json", bool, False, "Print one JSON object on stdout and nothing else."),
         ],
         positional=[("run", str, ..., "The RUN directory.")],
@@ -40,6 +40,12 @@ def sample(arguments: Sequence[str]) -> int:
     if not os.access(out.parent, os.W_OK):
         raise RunError(f"{out} cannot be written: the folder is read-only.")
     run, output = Run.open(asked.run), Output(json=asked.json)
+    if run.is_generator:
+        with output.working(f"Drawing {asked.num} configurations"):
+            draws, means = run.generate(asked.num, key=run.key("sample", asked.seed))
+        write(out, x=run.data.transform.inverse(draws), mean=run.data.transform.inverse(means))
+        output.show_draws(out, asked.num, run.energy.draw_evaluations)
+        return 0
     with output.working(f"Drawing {asked.num} configurations"):
         samples = run.draw(asked.num, key=run.key("sample", asked.seed))
         flat_x = np.asarray(samples.x).reshape(-1, *samples.x.shape[2:])[: asked.num]

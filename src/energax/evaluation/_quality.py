@@ -54,30 +54,40 @@ class SampleQuality:
         }
 
 
-def sample_quality(samples: Samples, train: ArrayLike, test: ArrayLike, space: AbstractSpace) -> SampleQuality:
+def sample_quality(
+    samples: Samples | np.ndarray, train: ArrayLike, test: ArrayLike, space: AbstractSpace
+) -> SampleQuality:
     """Judge draws of a model beside held-out rows.
 
     The MMD kernel is Gaussian with the median bandwidth for real data and exponential in the Hamming distance for
     discrete data. At most a thousand rows of each are compared, evenly spaced.
 
     Args:
-        samples: From `sample`.
+        samples: From `sample`; or independent draws (n, *event), which no chain has to answer for.
         train: Training rows as the model sees them.
         test: Held-out rows.
         space: The observed space.
     """
-    draws = np.asarray(samples.x)
-    drawn = _some(draws.reshape(-1, *draws.shape[2:]))
+    drawn = _some(_pooled(samples))
     rows, held_out = _some(np.asarray(train)), _some(np.asarray(test))
     kernel = "exponential-hamming" if isinstance(space, AbstractDiscreteSpace) else "gaussian"
     between = mmd(drawn, held_out, kernel, num_permutations=_NUM_PERMUTATIONS)
     bandwidth = between.diagnostics["bandwidth"]
     yardstick = mmd(rows, held_out, kernel, bandwidth)
     neighbours = nearest_neighbour_check(drawn, np.asarray(train), held_out)
+    if not isinstance(samples, Samples):
+        return SampleQuality(between, yardstick, neighbours, {}, neighbours.warnings)
     diagnostics = samples.summary()
     return SampleQuality(
         between, yardstick, neighbours, diagnostics, (*neighbours.warnings, *_chain_warnings(samples, diagnostics))
     )
+
+
+def _pooled(samples: Samples | np.ndarray) -> np.ndarray:
+    if not isinstance(samples, Samples):
+        return samples
+    draws = np.asarray(samples.x)
+    return draws.reshape(-1, *draws.shape[2:])
 
 
 def _chain_warnings(samples: Samples, found: dict[str, Any]) -> list[str]:

@@ -13,6 +13,8 @@ from energax.runs._free_energy import System as System
 from energax.runs._free_energy import free_energy as free_energy
 from energax.runs._free_energy import open_system as open_system
 from energax.runs._free_energy import save_free_energy as save_free_energy
+from energax.runs._generators import GENERATIVE_OBJECTIVES as GENERATIVE_OBJECTIVES
+from energax.runs._generators import GENERATORS as GENERATORS
 from energax.runs._judge import summarise as summarise
 from energax.runs._kernels import KERNELS as KERNELS
 from energax.runs._models import MODELS as MODELS
@@ -27,6 +29,7 @@ from energax.runs._registry import build_kernel as build_kernel
 from energax.runs._registry import build_objective as build_objective
 from energax.runs._registry import build_regularised as build_regularised
 from energax.runs._registry import entry as entry
+from energax.runs._registry import is_generator as is_generator
 from energax.runs._registry import num_parameters as num_parameters
 from energax.runs._run import Run as Run
 from energax.runs._run import load as load
@@ -50,6 +53,8 @@ from energax.runs._summary import plain as plain
 __all__ = [
     "DEFAULTS",
     "FREE_ENERGY_METHODS",
+    "GENERATIVE_OBJECTIVES",
+    "GENERATORS",
     "KERNELS",
     "MODELS",
     "OBJECTIVES",
@@ -76,6 +81,7 @@ __all__ = [
     "field_help",
     "free_energy",
     "fresh_directory",
+    "is_generator",
     "is_simulation",
     "load",
     "load_energy",

@@ -135,6 +135,11 @@ def open_system(name: str, *, size: int | None = None, q: int | None = None, ins
         raise ArgumentError(f"--size, --q and --instance belong to named models, of which {name} is none.")
     if path.is_dir():
         run = Run.open(path)
+        if run.is_generator:
+            raise NotTractable(
+                f"{name} holds a {run.config.model['name']}, which draws without chains and has no log Z to estimate. "
+                "`energax evaluate` tells its likelihood."
+            )
         return System(name, run.energy, run.training_rows(), run)
     return System(name, read_energy(path) if path.is_file() else load_energy(name))
 

@@ -18,8 +18,10 @@ from energax._typing import PRNGKey
 from energax.data import Data, describe
 from energax.densities import AbstractDensity, Uniform
 from energax.energies import AbstractEnergy, marginal, observed_space
+from energax.runs._judge_generator import judge_generator
 from energax.runs._registry import num_parameters
 from energax.runs._run import Run
+from energax.runs._shown import NUM_SHOWN, nearest_rows, spread_over
 from energax.runs._summary import Summary, commands, environment
 from energax.sampling import Samples
 from energax.spaces import AbstractDiscreteSpace
@@ -27,10 +29,8 @@ from energax.training import read_metrics
 
 _NUM_CHAINS = 64
 _NUM_DRAWS = 128 * _NUM_CHAINS
-_NUM_SHOWN = 400
 _NUM_ENERGIES = 2_000
 _GRID = 200
-_NUM_NEIGHBOURS = 30
 
 Progress = Callable[[str, int, int], None]
 
@@ -52,7 +52,44 @@ def summarise(
     if not os.access(run.directory, os.W_OK):
         raise RunError(f"The evaluation cannot be written to {run.directory}: the folder is read-only.")
     tell = progress or (lambda stage, done, total: None)
-    ll_key, draw_key, noise_key = jax.random.split(run.key("evaluate", seed), 3)
+    judge = judge_generator if run.is_generator else _judge_energy
+    result, arrays, generator = judge(run, run.key("evaluate", seed), budget, tell)
+    # Warnings of estimators begin with an identifier for programs; people get the sentence.
+    result["warnings"] = list(dict.fromkeys(re.sub(r"^[a-z_]+: ", "", text) for text in result["warnings"]))
+    return _summary(run, result, arrays, generator)
+
+
+def _summary(run: Run, result: dict[str, Any], arrays: dict[str, np.ndarray], generator: str) -> Summary:
+    """The stored summary of a run whose model was judged; `generator` is that of the random numbers."""
+    data, space = run.data, observed_space(run.energy)
+    history, events = read_metrics(run.directory)
+    summary = Summary(
+        config=run.config.to_json(),
+        data=describe(data),
+        model={
+            "name": run.config.model["name"],
+            "num_parameters": num_parameters(run.energy),
+            "space": str(space),
+            "measure": space.measure,
+            "is_generator": run.is_generator,
+        },
+        history=history,
+        events=events,
+        evaluation=result,
+        arrays=arrays,
+        environment={**environment(), "generator": generator},
+        reproduce=commands(run.config.to_json(), run.directory),
+        image_shape=data.image_shape,
+    )
+    summary.save(run.directory)
+    return summary
+
+
+def _judge_energy(
+    run: Run, key: PRNGKey, budget: int | None, tell: Progress
+) -> tuple[dict[str, Any], dict[str, np.ndarray], str]:
+    """Likelihood by log Z, draws by chains."""
+    ll_key, draw_key, noise_key = jax.random.split(key, 3)
     data, energy = run.data, run.energy
     train, test = run.training_rows(), np.asarray(data.test.array())
     likelihood = evaluation.log_likelihood(
@@ -79,35 +116,16 @@ def summarise(
         "sample_quality": quality.to_json(),
     }
     warnings = [*likelihood.warnings, *quality.warnings]
-    arrays = _arrays(data, energy, samples, draws, noise_key) | _neighbours(data, draws[_spread(draws)], train)
+    arrays = _arrays(data, energy, samples, draws, noise_key)
+    arrays |= nearest_rows(data, draws[spread_over(draws)], train)
     if data.density is not None:
         tell("density", 0, 1)
         plane, grids, said = _plane(data.density, energy, draws)
         result |= plane
         arrays |= grids
         warnings += said
-    # Warnings of estimators begin with an identifier for programs; people get the sentence.
-    result["warnings"] = list(dict.fromkeys(re.sub(r"^[a-z_]+: ", "", text) for text in warnings))
-    history, events = read_metrics(run.directory)
-    summary = Summary(
-        config=run.config.to_json(),
-        data=describe(data),
-        model={
-            "name": run.config.model["name"],
-            "num_parameters": num_parameters(energy),
-            "space": str(observed_space(energy)),
-            "measure": observed_space(energy).measure,
-        },
-        history=history,
-        events=events,
-        evaluation=result,
-        arrays=arrays,
-        environment={**environment(), "generator": samples.settings["generator"]},
-        reproduce=commands(run.config.to_json(), run.directory),
-        image_shape=data.image_shape,
-    )
-    summary.save(run.directory)
-    return summary
+    result["warnings"] = warnings
+    return result, arrays, samples.settings["generator"]
 
 
 def _likelihood_json(likelihood: evaluation.LogLikelihood, data: Data) -> dict[str, Any]:
@@ -153,25 +171,11 @@ def _arrays(
         for name, values in (("data", rows), ("model", draws[chosen]), ("noise", noise))
     }
     return {
-        "data_sample": data.transform.inverse(rows[:_NUM_SHOWN]),
-        "model_sample": data.transform.inverse(draws[_spread(draws)]),
+        "data_sample": data.transform.inverse(rows[:NUM_SHOWN]),
+        "model_sample": data.transform.inverse(draws[spread_over(draws)]),
         **{f"energy_{name}": values for name, values in at.items()},
         "chain_energy": np.asarray(samples.energy[:8], np.float64),
     }
-
-
-def _spread(draws: np.ndarray) -> np.ndarray:
-    """Numbers of the draws that the page shows: a few of every chain."""
-    return np.linspace(0, len(draws) - 1, min(len(draws), _NUM_SHOWN)).astype(int)
-
-
-def _neighbours(data: Data, shown: np.ndarray, train: np.ndarray) -> dict[str, np.ndarray]:
-    """For images: the training row nearest to each of the first draws shown, in the model's units."""
-    if data.image_shape is None:
-        return {}
-    a, b = (rows.reshape(len(rows), -1).astype(np.float32) for rows in (shown[:_NUM_NEIGHBOURS], train))
-    nearest = np.argmin((b**2).sum(1) - 2 * a @ b.T, axis=1)
-    return {"nearest_train": data.transform.inverse(train[nearest])}
 
 
 def _noise(data: Data, rows: np.ndarray, key: PRNGKey) -> np.ndarray:

@@ -14,13 +14,24 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import optax
 
 from energax._errors import ArgumentError, DataError
 from energax.data import Data, load
 from energax.kernels import target
 from energax.runs._configs import DataConfig, RunConfig, TrainingConfig, check_seed, typed
-from energax.runs._models import MODELS
-from energax.runs._registry import DEFAULTS, build_energy, build_kernel, build_regularised, entry, options
+from energax.runs._generators import build_learner, options_for
+from energax.runs._registry import (
+    DEFAULTS,
+    REGISTRIES,
+    build_energy,
+    build_generative_objective,
+    build_kernel,
+    build_regularised,
+    entry,
+    is_generator,
+    options,
+)
 from energax.spaces import AbstractDiscreteSpace
 
 _VIEWS = ("threshold", "stochastic", "none")
@@ -81,6 +92,7 @@ def plan(
     if name in _GRID_MODELS:
         data = open_data(DataConfig(str(source), view), name, seed)
     defaults = DEFAULTS[name]
+    _require_its_own(name, objective, kernel, kernel_options)
     objective_config = _merged(defaults.objective, objective, objective_options)
     kernel_config = _merged(defaults.kernel, kernel, kernel_options)
     defaults_training = defaults.training
@@ -88,9 +100,9 @@ def plan(
         defaults_training = dataclasses.replace(defaults_training, **_RECIPES.get((name, objective), {}))
     config = RunConfig(
         data=DataConfig(str(source), view, data.fingerprint),
-        model=_complete("model", {"name": name, **_for_few_columns(name, data), **(model_options or {})}),
+        model=_complete("model", {"name": name, **_for_data(name, data), **(model_options or {})}),
         objective=_complete("objective", objective_config),
-        kernel=_complete("kernel", kernel_config),
+        kernel=_complete("kernel", kernel_config) if kernel_config else {},
         training=typed(TrainingConfig, {**dataclasses.asdict(defaults_training), **(training or {})}, "training"),
         seed=seed,
     )
@@ -103,6 +115,10 @@ def check_parts(config: RunConfig, data: Data) -> None:
     """Build the model, its objective and its kernel once, so that what cannot work is refused before a run exists."""
     _check_size(config, data)
     energy = build_energy(config.model, data, key=jax.random.key(0))
+    if is_generator(config.model):
+        made = build_generative_objective(config.objective, data)
+        build_learner(energy, config.objective, made, config.training, optax.identity())
+        return
     kernel = build_kernel(config.kernel)
     target(energy, kernel)
     build_regularised(config, kernel, data).check(energy)
@@ -140,7 +156,7 @@ def _choose_view(source: str, model: str | None, binarize: str | None, seed: int
     if binarize in ("threshold", "stochastic"):
         return load(source, binarize=binarize, seed=seed), binarize
     data = load(source, binarize=None, seed=seed)
-    wants_binary = model is None or MODELS[model].domain == "binary"
+    wants_binary = model is None or entry("model", model).domain == "binary"
     if binarize is None and wants_binary and _has_intensities(data):
         return load(source, binarize="threshold", seed=seed), "threshold"
     return data, None
@@ -154,23 +170,43 @@ def _has_intensities(data: Data) -> bool:
 
 
 def _require_domain(name: str, domain: str, data: Data) -> None:
-    wanted = MODELS[name].domain
-    if wanted == domain:
+    wanted = entry("model", name).domain
+    if wanted in (None, domain):
         return
-    others = " or ".join(f"--model {e.name}" for e in MODELS.values() if e.domain == domain)
+    others = " or ".join(f"--model {e.name}" for e in REGISTRIES["model"].values() if e.domain in (None, domain))
     if domain == "binary":
         raise DataError(f"{name} is a model of continuous data, but {data.name} holds only two values. Use {others}.")
     hint = "--binarize threshold, or " if _has_intensities(data) else ""
     raise DataError(f"{name} is a model of 0/1 data, but {data.name} holds continuous values. Use {hint}{others}.")
 
 
+def _require_its_own(
+    model: str, objective: str | None, kernel: str | None, kernel_options: Mapping[str, Any] | None
+) -> None:
+    """Refuse parts of energies for a generator, and the objectives of generators for an energy."""
+    own = DEFAULTS[model].objective["name"]
+    if is_generator({"name": model}):
+        if objective not in (None, own):
+            raise ArgumentError(f"{model} is trained by {own}, not by {objective}, which is for energies.")
+        if kernel is not None or kernel_options:
+            raise ArgumentError(f"{model} draws without chains, so that it has no --kernel and none of its options.")
+        return
+    theirs = [
+        name for name, one in DEFAULTS.items() if is_generator({"name": name}) and one.objective["name"] == objective
+    ]
+    if theirs:
+        raise ArgumentError(f"{objective} trains {theirs[0]}, not {model}. Use --model {theirs[0]}.")
+
+
 def _merged(default: Mapping[str, Any], name: str | None, given: Mapping[str, Any] | None) -> dict[str, Any]:
-    base = dict(default) if name in (None, default["name"]) else {"name": name}
+    base = dict(default) if name in (None, default.get("name")) else {"name": name}
     return {**base, **(given or {})}
 
 
-def _for_few_columns(name: str, data: Data) -> dict[str, Any]:
-    """Options of a network that is to see fine detail: laws of one or two columns have many modes, or edges."""
+def _for_data(name: str, data: Data) -> dict[str, Any]:
+    """Options that follow the data. A network of one or two columns is to see fine detail: modes, or edges."""
+    if is_generator({"name": name}):
+        return options_for(name, data)
     return {"features": 64} if name == "mlp" and data.space.num_sites <= 2 else {}
 
 

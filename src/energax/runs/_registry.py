@@ -9,17 +9,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from energax import energies, kernels, objectives
+from energax import kernels, objectives
 from energax._errors import ArgumentError, nearest
 from energax._typing import PRNGKey
 from energax.data import Data
 from energax.runs._configs import RunConfig, TrainingConfig, typed
 from energax.runs._entry import Entry, Given
+from energax.runs._generators import GENERATIVE_OBJECTIVES, GENERATORS
 from energax.runs._kernels import KERNELS
 from energax.runs._models import MODELS
 from energax.runs._objectives import OBJECTIVES
 
-REGISTRIES: dict[str, dict[str, Entry[Any]]] = {"model": MODELS, "objective": OBJECTIVES, "kernel": KERNELS}
+REGISTRIES: dict[str, dict[str, Entry[Any]]] = {
+    "model": {**MODELS, **GENERATORS},
+    "objective": {**OBJECTIVES, **GENERATIVE_OBJECTIVES},
+    "kernel": KERNELS,
+}
 
 
 def entry(kind: str, name: str) -> Entry[Any]:
@@ -70,6 +75,8 @@ DEFAULTS: dict[str, Defaults] = {
         {"name": "hmc", "num_leapfrog": 5},
         TrainingConfig(num_steps=1_500, batch_size=64, learning_rate=1e-3),
     ),
+    "vae": Defaults({"name": "elbo"}, {}, TrainingConfig(num_steps=10_000, learning_rate=1e-3)),
+    "ec-vae": Defaults({"name": "energy-calibration"}, {}, TrainingConfig(num_steps=10_000, learning_rate=1e-3)),
 }
 
 
@@ -79,14 +86,24 @@ def default_model(domain: str, kind: str) -> str:
     return "rbm" if domain == "binary" else "mlp"
 
 
-def build_energy(config: Mapping[str, Any], data: Data, *, key: PRNGKey) -> energies.AbstractEnergy:
-    """The untrained model of a configuration."""
+def is_generator(config: Mapping[str, Any]) -> bool:
+    """Whether the model of a configuration is a generator, which draws without chains, and not an energy."""
+    return config["name"] in GENERATORS
+
+
+def build_energy(config: Mapping[str, Any], data: Data, *, key: PRNGKey) -> Any:
+    """The untrained model of a configuration: an energy, or a generator."""
     return entry("model", config["name"]).build(options("model", config), data, key=key)
 
 
 def build_kernel(config: Mapping[str, Any]) -> kernels.AbstractKernel:
     """The kernel of a configuration."""
     return entry("kernel", config["name"]).build(options("kernel", config))
+
+
+def build_generative_objective(config: Mapping[str, Any], data: Data) -> Any:
+    """What trains a generator: an objective, or a calibration."""
+    return entry("objective", config["name"]).build(options("objective", config), data)
 
 
 def build_objective(
@@ -105,7 +122,7 @@ def build_regularised(config: RunConfig, kernel: kernels.AbstractKernel, data: D
     return objectives.Regularised(objective, **weights) if any(weights.values()) else objective
 
 
-def num_parameters(energy: energies.AbstractEnergy) -> int:
+def num_parameters(energy: Any) -> int:
     """Number of trainable numbers."""
     leaves = jax.tree.leaves(energy)
     return sum(leaf.size for leaf in leaves if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,14 +23,23 @@ from energax.kernels import AbstractKernel, AbstractStepSizeKernel
 from energax.paths import Geometric
 from energax.runs._configs import RunConfig, TrainingConfig, check_seed, read_config, write_config
 from energax.runs._directory import fresh_directory
+from energax.runs._generators import build_learner
 from energax.runs._plan import open_data
-from energax.runs._registry import build_energy, build_kernel, build_regularised, num_parameters
+from energax.runs._registry import (
+    build_energy,
+    build_generative_objective,
+    build_kernel,
+    build_regularised,
+    is_generator,
+    num_parameters,
+)
 from energax.runs._watch import NUM_CLUSTERED, NUM_HELD_OUT, watched
 from energax.sampling import Samples, StepSizeAdaptation, anneal, sample
-from energax.training import FitResult, Learner, checkpoints, fit, load_energy
+from energax.training import AbstractLearner, FitResult, Learner, checkpoints, fit, load_energy
 
 _SMALL = 200_000
 """Parameters of a model whose checkpoints at doublings of the step, some twenty of a few megabytes, burden no disk."""
+_BLOCK = 1_000
 _KEYS = {"init": 0, "train": 1, "sample": 2, "evaluate": 3}
 
 
@@ -91,13 +101,22 @@ class Run:
         return build_kernel(self.config.kernel)
 
     @functools.cached_property
-    def untrained(self) -> AbstractEnergy:
+    def untrained(self) -> Any:
         """The model before the first update."""
         return build_energy(self.config.model, self.data, key=self.key("init"))
 
+    @property
+    def is_generator(self) -> bool:
+        """Whether the model draws without chains."""
+        return is_generator(self.config.model)
+
     @functools.cached_property
-    def learner(self) -> Learner:
+    def learner(self) -> AbstractLearner:
         """The model, its objective and its optimiser."""
+        if self.is_generator:
+            made = build_generative_objective(self.config.objective, self.data)
+            training = self.config.training
+            return build_learner(self.untrained, self.config.objective, made, training, optimizer(training))
         objective = build_regularised(self.config, self.kernel, self.data)
         if self.config.training.watch:
             objective = watched(
@@ -150,7 +169,7 @@ class Run:
         return [self.untrained, *(load_energy(self.directory, like=self.untrained, step=step) for step in steps)]
 
     @functools.cached_property
-    def energy(self) -> AbstractEnergy:
+    def energy(self) -> Any:
         """The trained model: the averaged one if parameters were averaged.
 
         Raises:
@@ -202,10 +221,31 @@ class Run:
             throw=False,
         )
 
+    def generate(self, num: int, *, key: PRNGKey) -> tuple[np.ndarray, np.ndarray]:
+        """Independent draws of a trained generator, and the means that their latents stand for, in the model's units.
+
+        Args:
+            num: Number of draws.
+            key: Typed random key.
+        """
+        draws, means = [], []
+        for start in range(0, num, _BLOCK):
+            keys = jax.random.split(jax.random.fold_in(key, start), _BLOCK)[: num - start]
+            both = _generated(self.energy, keys)
+            draws.append(np.asarray(both[0]))
+            means.append(np.asarray(both[1]))
+        return np.concatenate(draws), np.concatenate(means)
+
     @functools.cached_property
     def sampling_kernel(self) -> AbstractKernel:
         """The kernel of the configuration where it is exact, with a step size scaled to the data."""
         return self.kernel if self.kernel.exact else build_kernel({"name": "hmc"})
+
+
+@eqx.filter_jit
+def _generated(model: Any, keys: PRNGKey) -> tuple[jax.Array, jax.Array]:
+    means = jax.vmap(lambda k: model.decode(model.draw_latent(key=k)))(keys)
+    return jax.vmap(lambda k: model.draw(key=k))(keys), means
 
 
 @functools.lru_cache(maxsize=64)

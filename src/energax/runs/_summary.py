@@ -117,6 +117,8 @@ def commands(config: Mapping[str, Any], directory: Path) -> list[str]:
     parts.append(f"--binarize {config['data']['binarize'] or 'none'}")
     for kind in ("model", "objective", "kernel"):
         values = dict(config[kind])
+        if not values:
+            continue
         parts.append(f"--{kind} {values.pop('name')}")
         parts.extend(_flag(name, value) for name, value in values.items() if value is not None)
     parts.extend(_flag(name, value) for name, value in config["training"].items())

@@ -14,7 +14,7 @@ from energax._errors import EnergaxError, RunError
 from energax.runs import Run
 from energax.studies._judge import judge
 from energax.studies._plan import Comparison
-from energax.training import Learner, fit, read_metrics
+from energax.training import fit, read_metrics
 
 _PILOT_STEPS = 30
 _PILOT_EVERY = 10
@@ -116,7 +116,7 @@ def pilot_speed(plan: Comparison, objective: str) -> float:
     """Updates a second of an objective after compilation, from a few that are thrown away."""
     config, data = plan.planned(objective)
     run = Run(config, Path(), data)
-    learner: Learner = run.learner
+    learner = run.learner
     size = min(config.training.batch_size, len(data.train))
     result = fit(
         learner,

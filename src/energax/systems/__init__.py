@@ -1,5 +1,16 @@
-"""Published systems, built whole: energy-based uncertainty of graph networks (GEBM) and what it is compared with."""
+"""Published systems, built whole: energy-based uncertainty of graph networks (GEBM), calibrated generators (EC-VAE)."""
 
+from energax.systems.calibration._calibrate import calibrate as calibrate
+from energax.systems.calibration._calibrate import spread as spread
+from energax.systems.calibration._constraint import Calibration as Calibration
+from energax.systems.calibration._distances import AbstractDistance as AbstractDistance
+from energax.systems.calibration._distances import FeatureDistance as FeatureDistance
+from energax.systems.calibration._distances import SquaredError as SquaredError
+from energax.systems.calibration._distances import StructuralDissimilarity as StructuralDissimilarity
+from energax.systems.calibration._learner import CalibrationLearner as CalibrationLearner
+from energax.systems.calibration._model import Calibrated as Calibrated
+from energax.systems.calibration._refinement import Refinement as Refinement
+from energax.systems.calibration._refinement import TetheredEnergy as TetheredEnergy
 from energax.systems.graphs._baselines import entropy as entropy
 from energax.systems.graphs._baselines import gnnsafe as gnnsafe
 from energax.systems.graphs._baselines import graph_kernel_density as graph_kernel_density
@@ -43,6 +54,15 @@ from energax.systems.graphs._splits import NodeSplit as NodeSplit
 from energax.systems.graphs._splits import split_nodes as split_nodes
 from energax.systems.graphs._training import TrainedNetwork as TrainedNetwork
 from energax.systems.graphs._training import train_network as train_network
+from energax.systems.restoration._operators import AbstractOperator as AbstractOperator
+from energax.systems.restoration._operators import Colourise as Colourise
+from energax.systems.restoration._operators import CompressedSensing as CompressedSensing
+from energax.systems.restoration._operators import Denoise as Denoise
+from energax.systems.restoration._operators import Inpaint as Inpaint
+from energax.systems.restoration._operators import SuperResolution as SuperResolution
+from energax.systems.restoration._restore import LatentPosterior as LatentPosterior
+from energax.systems.restoration._restore import Restored as Restored
+from energax.systems.restoration._restore import restore as restore
 
 __all__ = [
     "APPNP",
@@ -53,22 +73,40 @@ __all__ = [
     "NETWORKS",
     "NODE_SCORES",
     "SHIFTS",
+    "AbstractDistance",
     "AbstractGraphNetwork",
+    "AbstractOperator",
     "Asked",
+    "Calibrated",
+    "Calibration",
+    "CalibrationLearner",
     "ClassDensities",
+    "Colourise",
+    "CompressedSensing",
+    "Denoise",
+    "FeatureDistance",
     "FisherScore",
     "Graph",
+    "Inpaint",
+    "LatentPosterior",
     "NamedGraph",
     "NetworkInput",
     "NodeEnergies",
     "NodeOutputs",
     "NodeScore",
     "NodeSplit",
+    "Refinement",
+    "Restored",
     "Shift",
     "ShiftedGraph",
     "Sparse",
+    "SquaredError",
+    "StructuralDissimilarity",
+    "SuperResolution",
+    "TetheredEnergy",
     "Trained",
     "TrainedNetwork",
+    "calibrate",
     "diffuse",
     "entropy",
     "fingerprint",
@@ -85,7 +123,9 @@ __all__ = [
     "node_outputs",
     "node_score",
     "random_half",
+    "restore",
     "shift",
     "split_nodes",
+    "spread",
     "train_network",
 ]

@@ -3,6 +3,10 @@
 from energax.training._fit import fit as fit
 from energax.training._learner import AbstractLearner as AbstractLearner
 from energax.training._learner import Learner as Learner
+from energax.training._learner import check_values as check_values
+from energax.training._learner import moving_average as moving_average
+from energax.training._learner import optimizer_step as optimizer_step
+from energax.training._learner import own_copy as own_copy
 from energax.training._metrics import Event as Event
 from energax.training._metrics import read_metrics as read_metrics
 from energax.training._optimizer import default_optimizer as default_optimizer
@@ -26,10 +30,14 @@ __all__ = [
     "Recovery",
     "Thermometer",
     "TrainState",
+    "check_values",
     "checkpoints",
     "default_optimizer",
     "fit",
     "load_energy",
     "load_state",
+    "moving_average",
+    "optimizer_step",
+    "own_copy",
     "read_metrics",
 ]

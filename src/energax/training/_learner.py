@@ -143,11 +143,7 @@ class Learner(AbstractLearner):
 
     def init(self, batch: Configuration, *, key: PRNGKey) -> TrainState:
         check_structure(self.space, batch, name="batch", batch_dims=1)
-        # Training overwrites its arrays in place, so it needs its own copies of the model's.
-        energy, beside = jax.tree.map(
-            lambda leaf: jnp.array(leaf) if isinstance(leaf, jax.Array | np.ndarray) else leaf,
-            (self.energy, companion_values(self.objective)),
-        )
+        energy, beside = own_copy((self.energy, companion_values(self.objective)))
         params, free = eqx.filter((energy, beside), eqx.is_inexact_array)
         return TrainState(
             energy=energy,
@@ -172,10 +168,10 @@ class Learner(AbstractLearner):
         (loss, (objective_state, metrics)), slopes = jax.value_and_grad(loss_fn, has_aux=True)(trained)
         (params, free), (gradient, slopes) = trained, slopes
         scale = state.learning_rate_scale * metrics.get("pace", 1.0)
-        params, opt_state = _moved(self.optimizer, gradient, state.opt_state, params, scale)
+        params, opt_state = optimizer_step(self.optimizer, gradient, state.opt_state, params, scale)
         ascends = {name: how.ascends for name, how in companions(self.objective).items()}
         moved = {
-            name: _moved(
+            name: optimizer_step(
                 optimizer,
                 jax.tree.map(jnp.negative, slopes[name]) if ascends[name] else slopes[name],
                 state.companion_opt_states[name],
@@ -193,7 +189,7 @@ class Learner(AbstractLearner):
         new = TrainState(
             energy=eqx.combine(params, frozen[0]),
             opt_state=opt_state,
-            ema=self._averaged(state, params),
+            ema=moving_average(state, params, self.ema_decay),
             objective_state=objective_state,
             step=state.step + 1,
             learning_rate_scale=state.learning_rate_scale,
@@ -209,21 +205,28 @@ class Learner(AbstractLearner):
     def result(self, state: TrainState) -> Any:
         return state.energy if state.ema is None else eqx.combine(state.ema, state.energy)
 
-    def _averaged(self, state: TrainState, params: PyTree[Array]) -> PyTree[Array]:
-        if self.ema_decay is None:
-            return None
-        t = state.step.astype(jnp.float32)
-        weight = 1 - jnp.minimum(self.ema_decay, (1 + t) / (10 + t))
-        return jax.tree.map(lambda mean, new: mean + weight.astype(new.dtype) * (new - mean), state.ema, params)
+
+def own_copy(tree: PyTree[Any]) -> PyTree[Any]:
+    """The tree with arrays of its own: training overwrites those of its state in place."""
+    return jax.tree.map(lambda leaf: jnp.array(leaf) if isinstance(leaf, jax.Array | np.ndarray) else leaf, tree)
 
 
-def _moved(
+def optimizer_step(
     optimizer: optax.GradientTransformation, gradient: PyTree[Array], memory: Any, values: PyTree[Array], scale: Scalar
 ) -> tuple[PyTree[Array], Any]:
     """Values after one step of an optimiser, scaled, and the optimiser's memory after it."""
     updates, memory = optimizer.update(gradient, memory, values)
     updates = jax.tree.map(lambda u: scale.astype(u.dtype) * u, updates)
     return optax.apply_updates(values, updates), memory
+
+
+def moving_average(state: TrainState, params: PyTree[Array], decay: float | None) -> PyTree[Array]:
+    """The average of the parameters after one more update, with decay min(`decay`, (1 + t)/(10 + t)) at update t."""
+    if decay is None:
+        return None
+    t = state.step.astype(jnp.float32)
+    weight = 1 - jnp.minimum(decay, (1 + t) / (10 + t))
+    return jax.tree.map(lambda mean, new: mean + weight.astype(new.dtype) * (new - mean), state.ema, params)
 
 
 def _optimizers_of_companions(

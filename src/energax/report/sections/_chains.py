@@ -7,12 +7,14 @@ import numpy as np
 from energax.report._blocks import Block, Figures, Section, Table, Text
 from energax.report._summary import SummaryLike, floats
 from energax.report.figures import energy_trace
-from energax.report.sections._facts import method_name
+from energax.report.sections._facts import is_generator, method_name
 from energax.report.tables import chain_rows
 
 
-def chains_section(summary: SummaryLike) -> Section:
-    """The trace of the energy and the diagnostics, each with a verdict."""
+def chains_section(summary: SummaryLike) -> Section | None:
+    """The trace of the energy and the diagnostics, each with a verdict; None for a model that draws without chains."""
+    if is_generator(summary):
+        return None
     blocks: list[Block] = []
     energy = floats(summary, "chain_energy")
     table = chain_rows(summary.evaluation, kernel=method_name(summary, "kernel"))

@@ -17,6 +17,11 @@ _MODELS = {
     "mlp": "a fully connected network that returns the energy",
     "noise-mlp": "a fully connected network that returns the energy at every level of added noise, used at the least",
     "conv": "a convolutional network that returns the energy of an image",
+    "vae": "a variational autoencoder: a network that makes {rows} of a few random numbers, the latent, and one that "
+    "finds the latents of a {row}",
+    "ec-vae": "a variational autoencoder whose draws an energy has taught to look like data: the energy moved them a "
+    "little way towards the data while the network was trained, which learned to make them there; when it draws, the "
+    "energy has no part in it",
 }
 
 # Each is a sentence about training; {kernel} is replaced by the words for the kernel.
@@ -73,6 +78,11 @@ _OBJECTIVES = {
     "of noise before{kernel}, and lowers the energy of what they were (diffusion recovery likelihood).",
     "finite-difference-score-matching": "Training fits the slope of the energy to that of the data's own density, from "
     "values of the energy near real {rows} (finite-difference score matching). It needs no chains.",
+    "elbo": "Training raises a lower bound of the likelihood: how well real {rows} are recovered from their latents, "
+    "and how near these are to the law that latents are drawn from.",
+    "energy-calibration": "Training raises a lower bound of the likelihood; then it also pulls the model's own draws "
+    "after copies that a few Langevin steps of an energy have moved, while the energy learns to tell real {rows} from "
+    "these copies. The weight of the pull adapts until copies are no further away than noise.",
     "energy-discrepancy": "Training perturbs real {rows} and perturbs the result many times more, and makes the real "
     "one likelier than all of these (energy discrepancy). It needs no chains.",
 }
@@ -107,6 +117,11 @@ def model_name(summary: SummaryLike) -> str:
 def method_name(summary: SummaryLike, kind: str) -> str:
     """Name of the ``"objective"`` or the ``"kernel"``; empty where it is not known."""
     return str(part(summary.config, kind).get("name") or "")
+
+
+def is_generator(summary: SummaryLike) -> bool:
+    """Whether the model draws without chains and knows its likelihood, or a bound of it, without log Z."""
+    return bool(summary.model.get("is_generator"))
 
 
 def objective_family(summary: SummaryLike) -> str:
@@ -151,16 +166,28 @@ def what_was_fitted(summary: SummaryLike) -> str:
     """A paragraph for a newcomer: the data, what an energy is, the model."""
     one, many = row_names(summary)
     size = _size(summary, many)
+    if is_generator(summary):
+        text = (
+            f"This run fitted a generative model to {data_name(summary)}{size}. Such a model makes new {many}, each by "
+            "one pass through a network."
+        )
+        return _with_model(summary, text)
     text = (
         f"This run fitted an energy-based model to {data_name(summary)}{size}. Such a model gives every possible {one} "
         f"a number, its energy: the lower the energy, the likelier the {one}."
     )
+    return _with_model(summary, text)
+
+
+def _with_model(summary: SummaryLike, text: str) -> str:
+    """The text with a sentence on the model, where it is known."""
     name = model_name(summary)
     if not name:
         return text
+    one, many = row_names(summary)
     count = num_parameters(summary)
     with_count = f" with {number(count)} parameters" if is_finite(count) else ""
-    described = _MODELS.get(name)
+    described = _MODELS.get(name, "").format(row=one, rows=many)
     return f"{text} The model here is {name}{with_count}{f', {described}' if described else ''}."
 
 

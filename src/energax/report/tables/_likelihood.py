@@ -28,6 +28,7 @@ _GROUNDS: dict[tuple[str, str], str] = {
         "Holds with the stated probability if the chains that started the reverse annealing were in equilibrium. "
         "Chains from the data and from annealing have to agree for that; agreement supports it and does not prove it."
     ),
+    ("bound", "reverse"): "The model gives a lower bound by itself, which holds in the mean over its random latents.",
     ("none", "forward"): "No ground for this end: do not lean on it.",
     ("none", "reverse"): (
         "No ground for this end: there were no draws of the model from which annealing could be run backwards."

@@ -1,0 +1,80 @@
+"""The constraint that a calibrated generator is trained under, and how its weight moves."""
+
+from __future__ import annotations
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from energax._errors import ArgumentError
+from energax._typing import PRNGKey, Scalar
+from energax.objectives import normal_apart
+from energax.systems.calibration._distances import AbstractDistance, SquaredError
+from energax.systems.calibration._refinement import Refinement
+
+
+class Calibration(eqx.Module):
+    """How a generator is calibrated: what is constrained, and how the weight of the constraint moves.
+
+        minimise the generator's own loss   subject to   r = E d(x̂, x̃) / floor ≤ slack,
+
+    with draws x̂ = G(z), copies x̃ that K Langevin steps moved (`Refinement`; no gradient goes through them), and the
+    floor that noise alone would give d: D v for squared errors, measured on copies moved by noise for other distances.
+    Dividing by it makes the constraint the same for any size, K and step. The Lagrangian adds λ r to the loss, and
+    λ ← min(max(λ + η (r − slack), 0), max_multiplier) after every update: it grows while draws are still moved by more
+    than noise, and fades when they are not. The energy descends E_data[E] − E_x̃'[E] + α (E_data[E²] + E_x̃'[E²]), with
+    copies x̃' of the new generator's draws. α keeps energies within ±1/(2α), so that the temperature has a scale.
+
+    Args:
+        refinement: How draws are moved.
+        distance: d; None is the squared error.
+        slack: How many times the floor the copies may be away.
+        multiplier: λ before the first update.
+        dual_rate: η ≥ 0; 0 keeps λ.
+        max_multiplier: The largest λ.
+        energy_l2: α > 0.
+        pretrain: Updates of the generator's own loss alone before the calibration begins.
+
+    Raises:
+        ArgumentError: A number is out of range.
+
+    References:
+        [luo2024]
+    """
+
+    refinement: Refinement = Refinement()
+    distance: AbstractDistance | None = None
+    slack: float = eqx.field(static=True, default=1.1)
+    multiplier: float = eqx.field(static=True, default=1.0)
+    dual_rate: float = eqx.field(static=True, default=0.01)
+    max_multiplier: float = eqx.field(static=True, default=100.0)
+    energy_l2: float = eqx.field(static=True, default=0.1)
+    pretrain: int = eqx.field(static=True, default=0)
+
+    def __check_init__(self) -> None:
+        if not self.slack > 0 or not self.energy_l2 > 0 or self.dual_rate < 0 or self.pretrain < 0:
+            raise ArgumentError(
+                "Calibration needs slack > 0, energy_l2 > 0, dual_rate >= 0 and pretrain >= 0, got "
+                f"{self.slack}, {self.energy_l2}, {self.dual_rate}, {self.pretrain}."
+            )
+        if not 0 <= self.multiplier <= self.max_multiplier:
+            raise ArgumentError(
+                f"Calibration needs 0 <= multiplier <= max_multiplier, got {self.multiplier}, {self.max_multiplier}."
+            )
+
+    def dual_step(self, multiplier: Scalar, ratio: Scalar, scale: Scalar) -> Scalar:
+        """λ after an update in which the constraint had the value r; `scale` slows it down."""
+        return jnp.clip(multiplier + scale * self.dual_rate * (ratio - self.slack), 0.0, self.max_multiplier)
+
+    def ratio(self, draws: Array, copies: Array, *, key: PRNGKey) -> Scalar:
+        """r, the mean distance between draws and copies in units of what noise alone would give."""
+        distance = SquaredError() if self.distance is None else self.distance
+        between = jnp.mean(jax.vmap(distance)(draws, copies))
+        if isinstance(distance, SquaredError):
+            return between / (self.refinement.variance * math.prod(draws.shape[1:]))
+        still = jax.lax.stop_gradient(draws)
+        noise = math.sqrt(self.refinement.variance) * normal_apart(draws.shape, draws.dtype, key=key)
+        return between / jnp.mean(jax.vmap(distance)(still, still + noise))

@@ -1,0 +1,1 @@
+"""Restoration of damaged images by a trained generator, without training it again."""
