@@ -20,6 +20,7 @@ COMMANDS = {
     "free-energy": "log Z and free energy of a model, a run or a file",
     "uncertainty": "which predictions of a graph network to distrust: scores of nodes under shifts",
     "sample": "draw from a trained model",
+    "restore": "restore a damaged image by a trained generator",
     "evaluate": "judge a trained model: likelihood with an interval, sample quality",
     "report": "rebuild the page of a run",
     "data": "list the named data sets, or show one",

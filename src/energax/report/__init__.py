@@ -9,6 +9,9 @@ from energax.report._free_energy import FreeEnergyLike as FreeEnergyLike
 from energax.report._free_energy import free_energy_rows as free_energy_rows
 from energax.report._free_energy import write_free_energy as write_free_energy
 from energax.report._page import write as write
+from energax.report._restoration import RestorationLike as RestorationLike
+from energax.report._restoration import restoration_rows as restoration_rows
+from energax.report._restoration import write_restoration as write_restoration
 from energax.report._simulated_log_z import log_z_point_rows as log_z_point_rows
 from energax.report._simulation import SimulationLike as SimulationLike
 from energax.report._simulation import ladder_rows as ladder_rows
@@ -22,6 +25,7 @@ from energax.report._uncertainty import write_uncertainty as write_uncertainty
 __all__ = [
     "DrivenLike",
     "FreeEnergyLike",
+    "RestorationLike",
     "SimulationLike",
     "SummaryLike",
     "UncertaintyLike",
@@ -30,12 +34,14 @@ __all__ = [
     "ladder_rows",
     "log_z_point_rows",
     "point_rows",
+    "restoration_rows",
     "tables",
     "uncertainty_tables",
     "write",
     "write_comparison",
     "write_crooks",
     "write_free_energy",
+    "write_restoration",
     "write_simulation",
     "write_uncertainty",
 ]

@@ -31,6 +31,11 @@ from energax.runs._registry import build_regularised as build_regularised
 from energax.runs._registry import entry as entry
 from energax.runs._registry import is_generator as is_generator
 from energax.runs._registry import num_parameters as num_parameters
+from energax.runs._restoring import HALVES as HALVES
+from energax.runs._restoring import OPERATORS as OPERATORS
+from energax.runs._restoring import Restoration as Restoration
+from energax.runs._restoring import psnr as psnr
+from energax.runs._restoring import restore_image as restore_image
 from energax.runs._run import Run as Run
 from energax.runs._run import load as load
 from energax.runs._run import optimizer as optimizer
@@ -55,15 +60,18 @@ __all__ = [
     "FREE_ENERGY_METHODS",
     "GENERATIVE_OBJECTIVES",
     "GENERATORS",
+    "HALVES",
     "KERNELS",
     "MODELS",
     "OBJECTIVES",
+    "OPERATORS",
     "REGISTRIES",
     "SIMULATED",
     "DataConfig",
     "Entry",
     "FreeEnergy",
     "Pieces",
+    "Restoration",
     "Run",
     "RunConfig",
     "SimulatedModel",
@@ -92,8 +100,10 @@ __all__ = [
     "plain",
     "plan",
     "plan_simulation",
+    "psnr",
     "replace_arrays",
     "replace_file",
+    "restore_image",
     "save_free_energy",
     "save_simulation",
     "simulate",

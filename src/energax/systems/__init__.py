@@ -11,6 +11,9 @@ from energax.systems.calibration._learner import CalibrationLearner as Calibrati
 from energax.systems.calibration._model import Calibrated as Calibrated
 from energax.systems.calibration._refinement import Refinement as Refinement
 from energax.systems.calibration._refinement import TetheredEnergy as TetheredEnergy
+from energax.systems.calibration._vaebm import VAEBM as VAEBM
+from energax.systems.calibration._vaebm import JointEnergy as JointEnergy
+from energax.systems.calibration._vaebm import VAEBMLikelihood as VAEBMLikelihood
 from energax.systems.graphs._baselines import entropy as entropy
 from energax.systems.graphs._baselines import gnnsafe as gnnsafe
 from energax.systems.graphs._baselines import graph_kernel_density as graph_kernel_density
@@ -73,6 +76,7 @@ __all__ = [
     "NETWORKS",
     "NODE_SCORES",
     "SHIFTS",
+    "VAEBM",
     "AbstractDistance",
     "AbstractGraphNetwork",
     "AbstractOperator",
@@ -88,6 +92,7 @@ __all__ = [
     "FisherScore",
     "Graph",
     "Inpaint",
+    "JointEnergy",
     "LatentPosterior",
     "NamedGraph",
     "NetworkInput",
@@ -106,6 +111,7 @@ __all__ = [
     "TetheredEnergy",
     "Trained",
     "TrainedNetwork",
+    "VAEBMLikelihood",
     "calibrate",
     "diffuse",
     "entropy",
