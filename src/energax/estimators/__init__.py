@@ -14,6 +14,7 @@ from energax.estimators._estimate import Estimate as Estimate
 from energax.estimators._estimate import Interval as Interval
 from energax.estimators._estimate import IntervalKind as IntervalKind
 from energax.estimators._flat_histogram import weighted_histogram as weighted_histogram
+from energax.estimators._frechet import frechet_distance as frechet_distance
 from energax.estimators._free_energy import fep as fep
 from energax.estimators._free_energy import jarzynski as jarzynski
 from energax.estimators._integration import thermodynamic_integration as thermodynamic_integration
@@ -33,10 +34,15 @@ from energax.estimators._mbar import mbar as mbar
 from energax.estimators._mmd import MmdKernel as MmdKernel
 from energax.estimators._mmd import energy_distance as energy_distance
 from energax.estimators._mmd import mmd as mmd
+from energax.estimators._modes import ModeShares as ModeShares
+from energax.estimators._modes import mode_shares as mode_shares
+from energax.estimators._modes import nearest_centre as nearest_centre
 from energax.estimators._neighbours import NeighbourCheck as NeighbourCheck
 from energax.estimators._neighbours import adversarial_accuracy as adversarial_accuracy
 from energax.estimators._neighbours import nearest_neighbour_check as nearest_neighbour_check
 from energax.estimators._pareto import pareto_shape as pareto_shape
+from energax.estimators._precision_recall import PrecisionRecall as PrecisionRecall
+from energax.estimators._precision_recall import precision_recall as precision_recall
 from energax.estimators._ranking import RankingCurve as RankingCurve
 from energax.estimators._ranking import auc_pr as auc_pr
 from energax.estimators._ranking import auc_roc as auc_roc
@@ -64,8 +70,10 @@ __all__ = [
     "LadderHistogram",
     "Mbar",
     "MmdKernel",
+    "ModeShares",
     "MultiHistogram",
     "NeighbourCheck",
+    "PrecisionRecall",
     "RankingCurve",
     "adversarial_accuracy",
     "auc_pr",
@@ -82,6 +90,7 @@ __all__ = [
     "ess",
     "ess_from_log_weights",
     "fep",
+    "frechet_distance",
     "group_log_z",
     "histogram_of_counts",
     "inverse_ising",
@@ -95,10 +104,13 @@ __all__ = [
     "max_weight_share",
     "mbar",
     "mmd",
+    "mode_shares",
     "multi_histogram",
+    "nearest_centre",
     "nearest_neighbour_check",
     "normalized_weights",
     "pareto_shape",
+    "precision_recall",
     "r_hat",
     "ranking_curve",
     "reweight",
