@@ -4,6 +4,9 @@ from energax.data._counter import Permutation as Permutation
 from energax.data._counter import batch_indices as batch_indices
 from energax.data._dataset import Data as Data
 from energax.data._describe import describe as describe
+from energax.data._labelled import LABELLED_SETS as LABELLED_SETS
+from energax.data._labelled import Labelled as Labelled
+from energax.data._labelled import labelled as labelled
 from energax.data._load import from_array as from_array
 from energax.data._load import load as load
 from energax.data._named import NAMED_SETS as NAMED_SETS
@@ -17,12 +20,14 @@ from energax.data._transforms import Standardize as Standardize
 from energax.data._transforms import transform_from_json as transform_from_json
 
 __all__ = [
+    "LABELLED_SETS",
     "NAMED_SETS",
     "AbstractTransform",
     "Composed",
     "Data",
     "Dequantize",
     "Identity",
+    "Labelled",
     "Permutation",
     "SpinsToBinary",
     "Split",
@@ -30,6 +35,7 @@ __all__ = [
     "batch_indices",
     "describe",
     "from_array",
+    "labelled",
     "load",
     "transform_from_json",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 
 from energax._errors import MissingExtra
 from energax.data._counter import counter_bits, fold
@@ -52,14 +52,20 @@ class Request:
     num_test: int | None
 
 
-def _digits(request: Request) -> Stored:
+def digits_in_order() -> tuple[UInt8[np.ndarray, "n 8 8"], Int64[np.ndarray, " n"], int, int]:
+    """Images and classes of the digits: training rows first, then validation, then test; how many the first two are."""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise MissingExtra('The set digits comes with scikit-learn: pip install "energax[cli]".') from error
     bunch: Any = load_digits()
     order, num_train, num_valid = _stratified(bunch.target)
-    rows = bunch.images.astype(np.uint8)[order]
+    return bunch.images.astype(np.uint8)[order], bunch.target.astype(np.int64)[order], num_train, num_valid
+
+
+def _digits(request: Request) -> Stored:
+    del request
+    rows, _, num_train, num_valid = digits_in_order()
     parts: dict[str, AbstractSource] = {
         "train": ArraySource(rows[: num_train + num_valid], "digits"),
         "test": ArraySource(rows[num_train + num_valid :], "digits"),

@@ -4,6 +4,16 @@ from energax.evaluation._baselines import Baseline as Baseline
 from energax.evaluation._baselines import baselines as baselines
 from energax.evaluation._bounds import mean_lower_bound as mean_lower_bound
 from energax.evaluation._checkpoints import log_z_from_checkpoints as log_z_from_checkpoints
+from energax.evaluation._curl import score_asymmetry as score_asymmetry
+from energax.evaluation._feature_network import FeatureNetwork as FeatureNetwork
+from energax.evaluation._feature_network import class_logits as class_logits
+from energax.evaluation._feature_network import features as features
+from energax.evaluation._feature_quality import FeatureQuality as FeatureQuality
+from energax.evaluation._feature_quality import feature_quality as feature_quality
+from energax.evaluation._feature_recipe import FeatureRecipe as FeatureRecipe
+from energax.evaluation._feature_recipe import TrainedFeatures as TrainedFeatures
+from energax.evaluation._feature_recipe import feature_network as feature_network
+from energax.evaluation._feature_recipe import train_features as train_features
 from energax.evaluation._fit_base import fit_base as fit_base
 from energax.evaluation._gibbs import gibbs_gap as gibbs_gap
 from energax.evaluation._length import ThermodynamicLength as ThermodynamicLength
@@ -31,6 +41,9 @@ from energax.evaluation._thermodynamics import thermodynamics as thermodynamics
 __all__ = [
     "METHODS",
     "Baseline",
+    "FeatureNetwork",
+    "FeatureQuality",
+    "FeatureRecipe",
     "FisherInformation",
     "GridKL",
     "LinearResponse",
@@ -41,8 +54,13 @@ __all__ = [
     "SiteProbabilities",
     "ThermodynamicLength",
     "Thermodynamics",
+    "TrainedFeatures",
     "Works",
     "baselines",
+    "class_logits",
+    "feature_network",
+    "feature_quality",
+    "features",
     "fisher_information",
     "fit_base",
     "gibbs_gap",
@@ -54,6 +72,8 @@ __all__ = [
     "mean_lower_bound",
     "mode_masses",
     "sample_quality",
+    "score_asymmetry",
     "thermodynamic_length",
     "thermodynamics",
+    "train_features",
 ]
