@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from energax import testing
-from energax.generative import VAE, Adversarial, ContinuousFlow, FlowMatching, PushForward, VariancePreserving
+from energax.densities import Gaussian
+from energax.generative import (
+    VAE,
+    Adversarial,
+    ContinuousFlow,
+    FlowMatching,
+    PushForward,
+    VariancePreserving,
+    WithPrior,
+)
 from energax.generative._ddim import reverse_step
 
 
@@ -82,6 +91,25 @@ def test_a_step_that_keeps_all_noise_and_adds_more(eta):
 
     squares = float(broken(1.0, 0.0) ** 2 + broken(0.0, 1.0) ** 2)
     check(eta == 0, lambda: np.testing.assert_allclose(squares, noising.sigma(s) ** 2, rtol=1e-4))
+
+
+class PriorTwice(WithPrior):
+    """Multiplies by the prior, and leaves the normal law in that the VAE had in its place."""
+
+    def log_weight(self, x, noise, *, key):
+        z = self.generator.latent_at(x, noise)
+        return WithPrior.log_weight(self, x, noise, key=key) - 0.5 * jnp.sum(z**2) - 0.5 * jnp.log(2 * jnp.pi)
+
+
+@pytest.mark.parametrize("kind", [WithPrior, PriorTwice])
+def test_weights_with_another_prior(kind, key):
+    """A decoder that ignores z, so that every weight has the mean p(x) with any prior that the encoder covers."""
+    vae = VAE(2, latent_dim=1, hidden=(), key=jax.random.key(3))
+    vae = eqx.tree_at(lambda m: (m.decoder, m.encoder), vae, jax.tree.map(jnp.zeros_like, (vae.decoder, vae.encoder)))
+    model = kind(vae, Gaussian(jnp.array([0.5]), 0.4))
+    ask = jax.jit(jax.vmap(lambda e: model.log_weight(jnp.zeros(2), e, key=key)))
+    weights = ask(jax.random.normal(key, (20_000, 1)))
+    check(kind is WithPrior, lambda: testing.assert_mean(np.exp(weights) * 2 * np.pi, 1.0))
 
 
 class SeenByBoth(Adversarial):

@@ -33,6 +33,7 @@ from energax.energies._levels import AtLevel as AtLevel
 from energax.energies._levels import at_level as at_level
 from energax.energies._marginal import Marginal as Marginal
 from energax.energies._marginal import marginal as marginal
+from energax.energies._mixed import Mixed as Mixed
 from energax.energies._multicanonical import EnergyBins as EnergyBins
 from energax.energies._multicanonical import Multicanonical as Multicanonical
 from energax.energies._multicanonical import energies_of_values as energies_of_values
@@ -128,6 +129,7 @@ __all__ = [
     "Lifted",
     "ManyWell",
     "Marginal",
+    "Mixed",
     "ModuleEnergy",
     "MuellerBrown",
     "Multicanonical",

@@ -129,13 +129,26 @@ class Diffusion(AbstractConditionalEnergy, AbstractAutoencoder):
     def draw_evaluations(self) -> int | None:
         return self.sampler.num_steps if isinstance(self.sampler, DDIM) else self.sampler.evaluations
 
+    def spread(self, t: Array) -> Scalar:
+        """r(t), the standard deviation of noisy N(0, s²) data."""
+        return jnp.sqrt((self.noising.alpha(t) * self.data_scale) ** 2 + self.noising.sigma(t) ** 2)
+
     def noise(self, x: Array, t: Array) -> Array:
         """ε̂, the estimate of the noise in x at time t."""
-        scale, sigma = self._spread(t), self.noising.sigma(t)
+        scale, sigma = self.spread(t), self.noising.sigma(t)
         y = x / scale
         if self.energy:
             return sigma / scale * (y + jax.grad(self.network)(y, t))
         return sigma / scale * y + self.noising.alpha(t) * self.data_scale / scale * self.network(y, t)
+
+    def denoised(self, x: Array, t: Array) -> Array:
+        """(x − σ ε̂)/α, the estimate of the mean of the rows that x may have come from."""
+        alpha, sigma, scale = self.noising.alpha(t), self.noising.sigma(t), self.spread(t)
+        y = x / scale
+        # The part of x that ε̂ has is taken off beforehand, because it cancels where the noise is large.
+        if self.energy:
+            return self.data_scale**2 * alpha / scale * y - sigma**2 / (scale * alpha) * jax.grad(self.network)(y, t)
+        return self.data_scale / scale * (self.data_scale * alpha * y - sigma * self.network(y, t))
 
     def score(self, x: Array, t: Array) -> Array:
         """∇ log p_t(x) as the network has it."""
@@ -152,7 +165,7 @@ class Diffusion(AbstractConditionalEnergy, AbstractAutoencoder):
         return DiffusedEnergy(self, jnp.asarray(c, jnp.result_type(float)))
 
     def draw_latent(self, *, key: PRNGKey) -> Array:
-        return self._spread(jnp.ones(())) * jax.random.normal(key, self.space.shape)
+        return self.spread(jnp.ones(())) * jax.random.normal(key, self.space.shape)
 
     def draw(self, *, key: PRNGKey) -> Array:
         at_start, on_the_way = jax.random.split(key)
@@ -180,12 +193,8 @@ class Diffusion(AbstractConditionalEnergy, AbstractAutoencoder):
     def log_likelihood(self, x: Array, *, key: PRNGKey) -> Scalar:
         probe = None if self.trace == "exact" else jax.random.rademacher(key, x.shape, x.dtype)
         z, log_det = transported(self.solver, self._probability_flow, x, math.sqrt(self.min_time), 1.0, probe=probe)
-        scale = self._spread(jnp.ones((), z.dtype))
+        scale = self.spread(jnp.ones((), z.dtype))
         return log_det - jnp.sum(0.5 * (z / scale) ** 2 + jnp.log(scale) + 0.5 * math.log(2 * math.pi))
-
-    def _spread(self, t: Array) -> Scalar:
-        """r(t), the standard deviation of noisy N(0, s²) data."""
-        return jnp.sqrt((self.noising.alpha(t) * self.data_scale) ** 2 + self.noising.sigma(t) ** 2)
 
     def _probability_flow(self, x: Array, u: Array) -> Array:
         """dx/du with t = u², so that steps are short where the noise is small."""
@@ -216,7 +225,7 @@ class DiffusedEnergy(AbstractEnergy):
         return self.model.space
 
     def __call__(self, x: Array) -> Scalar:
-        y = x / self.model._spread(self.t)
+        y = x / self.model.spread(self.t)
         return 0.5 * jnp.sum(y**2) + self.model.network(y, self.t)
 
 

@@ -113,10 +113,14 @@ class VAE(AbstractAutoencoder):
 
     def draw(self, *, key: PRNGKey) -> Array:
         of_latent, of_data = jax.random.split(key)
-        out = self.decoder(self.draw_latent(key=of_latent))
+        return self.draw_given(self.draw_latent(key=of_latent), key=of_data)
+
+    def draw_given(self, z: Float[Array, " k"], *, key: PRNGKey) -> Array:
+        """One draw of p(x|z)."""
+        out = self.decoder(z)
         if isinstance(self.space, Binary):
-            return self.space.draw_sites(out, key=of_data)
-        return out + jnp.exp(self._log_scale) * jax.random.normal(of_data, out.shape, out.dtype)
+            return self.space.draw_sites(out, key=key)
+        return out + jnp.exp(self._log_scale) * jax.random.normal(key, out.shape, out.dtype)
 
     def decode(self, z: Float[Array, " k"]) -> Array:
         """E[x | z]: probabilities of ones, or the mean."""
