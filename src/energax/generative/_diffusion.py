@@ -16,11 +16,10 @@ from energax._typing import PRNGKey, Scalar
 from energax.densities import AbstractAutoencoder, LikelihoodKind
 from energax.energies import AbstractConditionalEnergy, AbstractEnergy, is_confined
 from energax.generative._ddim import DDIM, reverse_step
-from energax.generative._flow_matching import stratified
 from energax.generative._noising import AbstractNoising, VariancePreserving
 from energax.generative._ode import AbstractSolver, RungeKutta, Trace, check_trace, transported
 from energax.generative._time_networks import time_network
-from energax.objectives import AbstractStatelessObjective, Metrics, apart, normal_apart
+from energax.objectives import AbstractStatelessObjective, Metrics, apart, normal_apart, spread_times
 from energax.spaces import Euclidean
 
 
@@ -266,7 +265,7 @@ class NoisePrediction(AbstractStatelessObjective):
         batch = batch.astype(jnp.promote_types(batch.dtype, jnp.float32))
         noise = normal_apart(batch.shape, batch.dtype, key=of_noise)
         least = math.sqrt(energy.min_time)
-        times = (least + (1 - least) * stratified(len(batch), batch.dtype, key=of_t)) ** 2
+        times = (least + (1 - least) * spread_times(len(batch), batch.dtype, key=of_t)) ** 2
 
         def of_row(x: Array, eps: Array, t: Array) -> Scalar:
             there = energy.noising.alpha(t) * x + energy.noising.sigma(t) * eps

@@ -7,12 +7,12 @@ from typing import Any, Literal, TypeAlias
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from energax._errors import ArgumentError, KernelMismatch
 from energax._typing import PRNGKey, Scalar
 from energax.generative._continuous_flow import ContinuousFlow
-from energax.objectives import AbstractStatelessObjective, Metrics, apart, normal_apart
+from energax.objectives import AbstractStatelessObjective, Metrics, apart, normal_apart, partners, spread_times
 
 Coupling: TypeAlias = Literal["independent", "minibatch"]
 """How draws of the base are paired with rows: at random, or by optimal transport within the batch."""
@@ -76,7 +76,7 @@ class FlowMatching(AbstractStatelessObjective):
         z = normal_apart(batch.shape, batch.dtype, key=of_z)
         if self.coupling == "minibatch":
             z = z[partners(batch, z, self.regularisation, key=of_pairs)]
-        t = stratified(len(batch), batch.dtype, key=of_t)
+        t = spread_times(len(batch), batch.dtype, key=of_t)
         column = t.reshape(-1, *[1] * (batch.ndim - 1))
         target, point = batch - z, (1 - column) * z + column * batch
         if self.noise:
@@ -85,34 +85,3 @@ class FlowMatching(AbstractStatelessObjective):
             target = target + jnp.pi * jnp.sin(2 * jnp.pi * column) * extra
         error = jax.vmap(energy.velocity)(point, t) - target
         return jnp.mean(jnp.sum(error**2, axis=tuple(range(1, batch.ndim)))), {}
-
-
-def stratified(count: int, dtype: Any, *, key: PRNGKey) -> Float[Array, " n"]:
-    """Times, one uniform in each of `count` equal parts of [0, 1]; rows come in random order, so each has any time."""
-    return (jnp.arange(count, dtype=dtype) + jax.random.uniform(key, (count,), dtype)) / count
-
-
-def partners(
-    x: Float[Array, "n *d"], z: Float[Array, "n *d"], regularisation: float, *, key: PRNGKey, num_iterations: int = 50
-) -> Array:
-    """A partner among z for each x, drawn from the plan of entropic optimal transport between the two.
-
-    The plan minimises Σ P_ij ‖x_i − z_j‖² − ε H(P) with uniform marginals, by Sinkhorn's iteration in logarithms.
-
-    Args:
-        x: Rows.
-        z: As many others.
-        regularisation: ε in units of the mean squared distance.
-        key: Random key.
-        num_iterations: Passes over rows and columns.
-    """
-    flat, other = x.reshape(len(x), -1), z.reshape(len(z), -1)
-    cost = jnp.sum(flat**2, 1)[:, None] + jnp.sum(other**2, 1) - 2 * flat @ other.T
-    gain = -cost / (regularisation * jnp.mean(cost))
-
-    def normalised(_: int, plan: Array) -> Array:
-        plan = plan - jax.nn.logsumexp(plan, axis=0, keepdims=True)
-        return plan - jax.nn.logsumexp(plan, axis=1, keepdims=True)
-
-    plan = jax.lax.fori_loop(0, num_iterations, normalised, gain)
-    return jax.random.categorical(key, jax.lax.stop_gradient(plan), axis=1)
