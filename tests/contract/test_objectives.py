@@ -2,12 +2,13 @@
 
 import inspect
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import pytest
 
 from energax import objectives, testing
-from energax.densities import Gaussian
+from energax.densities import Gaussian, LatentGaussian
 from energax.energies import RBM, AbstractConditionalEnergy, AtLevel, Ising
 from energax.kernels import MALA, ULA, BlockGibbs
 from energax.objectives import (
@@ -30,6 +31,7 @@ from energax.objectives import (
     MinimumProbabilityFlow,
     MultiScaleDenoising,
     NoiseContrastive,
+    ParticleGradientDescent,
     PersistentCD,
     PseudoLikelihood,
     RankingNCE,
@@ -117,6 +119,15 @@ def _short_run(key):
     return law, SHORT.generate(law, 8_000, key=key)
 
 
+def _latent(key):
+    """A model whose latent numbers nobody sees, so that particles begin with the right law."""
+    law = LatentGaussian(2, latent_dim=1, hidden=(), scale=0.7, key=key)
+    law = eqx.tree_at(
+        lambda m: m.layers[0], law, replace_fn=lambda layer: jax.tree.map(lambda w: w * (w.ndim < 2), layer)
+    )
+    return law, jax.vmap(lambda k: law.draw(key=k))(jax.random.split(key, 8_000))["x"]
+
+
 BIASED = {"regularised-gaussian"}
 """Rows whose optimum is not the law of the data, on purpose."""
 
@@ -150,6 +161,7 @@ TABLE = {
     "trajectory-normal": (TrajectoryPCD(MALA(0.1), 4, 2), _normal),
     "jarzynski-split": (Jarzynski(ULA(0.1), 16), _normal),
     "watched-dsm": (Watched(DenoisingScoreMatching(0.6), MALA(0.1), 4, every=2), _smeared),
+    "particles-latent": (ParticleGradientDescent(MALA(0.3), 2), _latent),
     "exact-ising": (ExactLikelihood(), _draws_of(references.asymmetric_ising())),
     "exact-well": (ExactLikelihood(bounds=((-4.0, 4.0),)), _draws_of(references.tilted_double_well())),
     "regularised-gaussian": (Regularised(ScoreMatching(), gradient_penalty=0.1, spectral_penalty=0.1), _ended),
@@ -167,8 +179,8 @@ def test_the_table_has_every_objective():
     assert {type(objective) for objective, _ in TABLE.values()} == {c for c in found if not inspect.isabstract(c)}
 
 
-# Two objectives that have another row, and one whose ladders are those of another.
-LATER = ("ed-ising", "sm-angle", "tempered-normal")
+# Two objectives that have another row, one whose ladders are those of another, and one with an identity of its own.
+LATER = ("ed-ising", "sm-angle", "tempered-normal", "particles-latent")
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, marks=[pytest.mark.slow] if row in LATER else []) for row in TABLE])

@@ -22,6 +22,7 @@ from energax.densities._hard_targets import ill_conditioned as ill_conditioned
 from energax.densities._independent import IndependentSites as IndependentSites
 from energax.densities._independent import Uniform as Uniform
 from energax.densities._independent import bernoulli_fit as bernoulli_fit
+from energax.densities._latent_gaussian import LatentGaussian as LatentGaussian
 from energax.densities._planar import PLANAR_NAMES as PLANAR_NAMES
 from energax.densities._planar import planar as planar
 from energax.densities._planar import planar_half_width as planar_half_width
@@ -47,6 +48,7 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "IndependentSites",
+    "LatentGaussian",
     "LikelihoodKind",
     "Moons",
     "Pinwheel",

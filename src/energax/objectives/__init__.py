@@ -32,6 +32,10 @@ from energax.objectives._jarzynski import JarzynskiState as JarzynskiState
 from energax.objectives._noise_contrastive import ConditionalNoiseContrastive as ConditionalNoiseContrastive
 from energax.objectives._noise_contrastive import NoiseContrastive as NoiseContrastive
 from energax.objectives._noise_contrastive import RankingNCE as RankingNCE
+from energax.objectives._pairing import partners as partners
+from energax.objectives._pairing import spread_times as spread_times
+from energax.objectives._particles import ParticleGradientDescent as ParticleGradientDescent
+from energax.objectives._particles import ParticleState as ParticleState
 from energax.objectives._pseudo_likelihood import PseudoLikelihood as PseudoLikelihood
 from energax.objectives._pseudo_likelihood import RatioMatching as RatioMatching
 from energax.objectives._recovery import RecoveryLikelihood as RecoveryLikelihood
@@ -39,6 +43,9 @@ from energax.objectives._regularised import AtTemperature as AtTemperature
 from energax.objectives._regularised import DataNoise as DataNoise
 from energax.objectives._regularised import Regularised as Regularised
 from energax.objectives._regularised import model_sample as model_sample
+from energax.objectives._rows import NumberedRows as NumberedRows
+from energax.objectives._rows import needs_rows as needs_rows
+from energax.objectives._rows import rows_of as rows_of
 from energax.objectives._score_matching import FiniteDifferenceScoreMatching as FiniteDifferenceScoreMatching
 from energax.objectives._score_matching import ScoreMatching as ScoreMatching
 from energax.objectives._score_matching import SlicedScoreMatching as SlicedScoreMatching
@@ -82,6 +89,9 @@ __all__ = [
     "MultiScaleDenoising",
     "NeighbourPerturbation",
     "NoiseContrastive",
+    "NumberedRows",
+    "ParticleGradientDescent",
+    "ParticleState",
     "PersistentCD",
     "PersistentState",
     "PseudoLikelihood",
@@ -107,7 +117,11 @@ __all__ = [
     "frozen",
     "model_sample",
     "needs_law",
+    "needs_rows",
     "normal_apart",
+    "partners",
+    "rows_of",
     "run_chains",
+    "spread_times",
     "with_companions",
 ]

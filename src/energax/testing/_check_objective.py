@@ -29,7 +29,7 @@ from energax.testing._contract import (
     run_clauses,
     same_bits,
 )
-from energax.testing._objective_case import BATCH, ObjectiveCase, companion_gradient, energy_gradient
+from energax.testing._objective_case import BATCH, ObjectiveCase, companion_gradient, energy_gradient, numbered
 
 _SHIFT = 3.0
 _MIN_REPLICATES = 1000
@@ -207,6 +207,7 @@ def _gradients(
 ) -> Array:
     def one(batch: PyTree[Array], key: PRNGKey) -> Array:
         init_key, loss_key = jax.random.split(key)
+        batch = numbered(objective, batch)
         state = objective.init(energy, batch, key=init_key)
         grads = of(objective, energy, batch, state, key=loss_key)
         return jnp.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(grads)])

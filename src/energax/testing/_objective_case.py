@@ -24,9 +24,10 @@ from energax.energies import (
     conditional_logits_at,
     is_confined,
     latent,
+    log_normalizer,
     value_and_score,
 )
-from energax.objectives import AbstractObjective, companion_values, with_companions
+from energax.objectives import AbstractObjective, NumberedRows, companion_values, needs_rows, with_companions
 from energax.spaces import AbstractSpace
 from energax.testing._contract import examined
 
@@ -57,8 +58,8 @@ class ObjectiveCase:
 
     @property
     def batch(self) -> PyTree[Array]:
-        """The first rows of the data."""
-        return jax.tree.map(lambda leaf: leaf[:BATCH], self.data)
+        """The first rows of the data, numbered if the objective needs that."""
+        return numbered(self.objective, jax.tree.map(lambda leaf: leaf[:BATCH], self.data))
 
     @property
     def keys(self) -> Array:
@@ -111,6 +112,12 @@ class ObjectiveCase:
     def first(self) -> Any:
         """The first update."""
         return self.updated(self.state, self.keys[1])
+
+
+def numbered(objective: AbstractObjective, rows: PyTree[Array]) -> Any:
+    """A batch of all rows of a data set, as the objective wants it."""
+    count = len(jax.tree.leaves(rows)[0])
+    return NumberedRows(rows, jnp.arange(count), count) if needs_rows(objective) else rows
 
 
 def gradient(
@@ -184,6 +191,12 @@ def _(energy: Shifted) -> tuple[Block, ...]:
 @latent.register
 def _(energy: Shifted) -> Latent | None:
     return latent(energy.energy)
+
+
+@log_normalizer.register
+def _(energy: Shifted) -> Scalar:
+    value = log_normalizer(energy.energy)
+    return value - energy.shift.astype(value.dtype)
 
 
 @starting_law.register

@@ -8,11 +8,12 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Int64, PyTree
 
 from energax._errors import ArgumentError, DataError, SpaceError
 from energax._typing import Configuration
 from energax.data import batch_indices
+from energax.objectives import NumberedRows
 from energax.spaces import AbstractSpace
 
 
@@ -59,9 +60,10 @@ class Batches:
         batch_size: Rows of a batch.
         seed: Seed of the order of the rows.
         space: What one row is; batches come in its dtype.
+        numbered: Whether they come as `NumberedRows`.
     """
 
-    def __init__(self, data: Any, *, batch_size: int, seed: int, space: AbstractSpace) -> None:
+    def __init__(self, data: Any, *, batch_size: int, seed: int, space: AbstractSpace, numbered: bool = False) -> None:
         self.rows: Rows = as_rows(data)
         self._takes_draw = "draw" in inspect.signature(self.rows.take).parameters
         if batch_size < 1:
@@ -71,21 +73,25 @@ class Batches:
         self._batch_size = batch_size
         self._seed = seed
         self._struct = space.struct
+        self._numbered = numbered
 
     @property
     def num_rows(self) -> int:
         """Rows of the data set."""
         return len(self.rows)
 
-    def at(self, step: int) -> Configuration:
+    def at(self, step: int) -> Any:
         """The batch of update `step`, counted from 0."""
-        return self._cast(self.raw(step))
+        rows = self._cast(self.raw(step))
+        return NumberedRows(rows, self._indices(step).astype(np.int32), self.num_rows) if self._numbered else rows
 
     def raw(self, step: int) -> PyTree[Any]:
         """The rows of that batch as the data have them."""
-        indices = batch_indices(len(self.rows), self._batch_size, step, self._seed)
         extra: dict[str, Any] = {"draw": step} if self._takes_draw else {}
-        return self.rows.take(indices, **extra)
+        return self.rows.take(self._indices(step), **extra)
+
+    def _indices(self, step: int) -> Int64[np.ndarray, " batch"]:
+        return batch_indices(self.num_rows, self._batch_size, step, self._seed)
 
     def _cast(self, rows: PyTree[Any]) -> Configuration:
         """Rows in the dtype of the space; real numbers keep their precision where JAX can hold it."""

@@ -114,7 +114,7 @@ def fit(
     """
     directory = None if directory is None else Path(directory)
     key = choose(key, generator)
-    batches = Batches(data, batch_size=batch_size, seed=_data_seed(key), space=learner.space)
+    batches = Batches(data, batch_size=batch_size, seed=_data_seed(key), space=learner.space, numbered=learner.numbered)
     _check_data(learner, batches)
     with locked(directory):
         step = _first_step(directory, resume=resume, from_step=from_step)

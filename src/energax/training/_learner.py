@@ -18,7 +18,16 @@ from energax._errors import ArgumentError, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities import AbstractGenerator
 from energax.energies import AbstractEnergy, observed_space
-from energax.objectives import AbstractObjective, Metrics, companion_values, companions, needs_law, with_companions
+from energax.objectives import (
+    AbstractObjective,
+    Metrics,
+    companion_values,
+    companions,
+    needs_law,
+    needs_rows,
+    rows_of,
+    with_companions,
+)
 from energax.spaces import AbstractSpace, check_structure
 from energax.training._optimizer import default_optimizer
 from energax.training._outside import outward_fall
@@ -40,6 +49,11 @@ class AbstractLearner(eqx.Module):
     @abc.abstractmethod
     def natural_scale(self) -> float:
         """Size of an energy difference that is large but not absurd; the thermometer measures in this unit."""
+
+    @property
+    @abc.abstractmethod
+    def numbered(self) -> bool:
+        """Whether batches are `objectives.NumberedRows`, because something is remembered of each row."""
 
     @abc.abstractmethod
     def check(self, batch: Configuration) -> None:
@@ -136,13 +150,17 @@ class Learner(AbstractLearner):
     def natural_scale(self) -> float:
         return float(sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(self.space.struct)))
 
+    @property
+    def numbered(self) -> bool:
+        return needs_rows(self.objective)
+
     def check(self, batch: Configuration) -> None:
         self.objective.check(self.energy)
         check_structure(self.space, batch, name="data", batch_dims=1)
         check_values(self.space, batch)
 
     def init(self, batch: Configuration, *, key: PRNGKey) -> TrainState:
-        check_structure(self.space, batch, name="batch", batch_dims=1)
+        check_structure(self.space, rows_of(batch), name="batch", batch_dims=1)
         energy, beside = own_copy((self.energy, companion_values(self.objective)))
         params, free = eqx.filter((energy, beside), eqx.is_inexact_array)
         return TrainState(
@@ -200,7 +218,7 @@ class Learner(AbstractLearner):
         return new, metrics
 
     def look(self, state: TrainState, batch: Configuration) -> dict[str, float]:
-        return outward_fall(state.energy, batch) if needs_law(self.objective) else {}
+        return outward_fall(state.energy, rows_of(batch)) if needs_law(self.objective) else {}
 
     def result(self, state: TrainState) -> Any:
         return state.energy if state.ema is None else eqx.combine(state.ema, state.energy)

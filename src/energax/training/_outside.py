@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from energax._errors import NotTractable
 from energax._typing import Configuration, Scalar
 from energax.energies import AbstractEnergy, is_confined, marginal, observed_space, value_and_score
 from energax.spaces import Euclidean
@@ -33,7 +34,7 @@ def outward_fall(model: Any, rows: Configuration) -> dict[str, float]:
     stays level, or falls like less than a nat over that distance, is not.
 
     Cost: 8 scores and 2 energies on each of 16 rays, and an energy for each row, once a line of the log; nothing for
-    energies that are known to be confined, and on other spaces than Euclidean ones.
+    energies that are known to be confined or have no known marginal, and on other spaces than Euclidean ones.
 
     Args:
         model: What is trained.
@@ -46,7 +47,10 @@ def outward_fall(model: Any, rows: Configuration) -> dict[str, float]:
         return {}
     if is_confined(model):
         return {}
-    return {"outward_fall": float(_fall(marginal(model), rows))}
+    try:
+        return {"outward_fall": float(_fall(marginal(model), rows))}
+    except NotTractable:
+        return {}
 
 
 @eqx.filter_jit
