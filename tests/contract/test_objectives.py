@@ -20,6 +20,7 @@ from energax.objectives import (
     DataNoise,
     DenoisingScoreMatching,
     EnergyDiscrepancy,
+    EnergyMatching,
     ExactLikelihood,
     FiniteDifferenceScoreMatching,
     FlowAssisted,
@@ -128,7 +129,7 @@ def _latent(key):
     return law, jax.vmap(lambda k: law.draw(key=k))(jax.random.split(key, 8_000))["x"]
 
 
-BIASED = {"regularised-gaussian"}
+BIASED = {"regularised-gaussian", "matching-gaussian"}
 """Rows whose optimum is not the law of the data, on purpose."""
 
 TABLE = {
@@ -162,6 +163,7 @@ TABLE = {
     "jarzynski-split": (Jarzynski(ULA(0.1), 16), _normal),
     "watched-dsm": (Watched(DenoisingScoreMatching(0.6), MALA(0.1), 4, every=2), _smeared),
     "particles-latent": (ParticleGradientDescent(MALA(0.3), 2), _latent),
+    "matching-gaussian": (EnergyMatching(0.2, 1, 20, 0.05), _ended),
     "exact-ising": (ExactLikelihood(), _draws_of(references.asymmetric_ising())),
     "exact-well": (ExactLikelihood(bounds=((-4.0, 4.0),)), _draws_of(references.tilted_double_well())),
     "regularised-gaussian": (Regularised(ScoreMatching(), gradient_penalty=0.1, spectral_penalty=0.1), _ended),
@@ -179,8 +181,8 @@ def test_the_table_has_every_objective():
     assert {type(objective) for objective, _ in TABLE.values()} == {c for c in found if not inspect.isabstract(c)}
 
 
-# Two objectives that have another row, one whose ladders are those of another, and one with an identity of its own.
-LATER = ("ed-ising", "sm-angle", "tempered-normal", "particles-latent")
+# Two objectives that have another row, one whose ladders are those of another, and two with identities of their own.
+LATER = ("ed-ising", "sm-angle", "tempered-normal", "particles-latent", "matching-gaussian")
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, marks=[pytest.mark.slow] if row in LATER else []) for row in TABLE])

@@ -25,6 +25,8 @@ from energax.objectives._discrepancy import EnergyDiscrepancy as EnergyDiscrepan
 from energax.objectives._discrepancy import GaussianPerturbation as GaussianPerturbation
 from energax.objectives._discrepancy import NeighbourPerturbation as NeighbourPerturbation
 from energax.objectives._discrepancy import SitePerturbation as SitePerturbation
+from energax.objectives._energy_matching import EnergyMatching as EnergyMatching
+from energax.objectives._energy_matching import EnergyMatchingState as EnergyMatchingState
 from energax.objectives._exact import ExactLikelihood as ExactLikelihood
 from energax.objectives._flow_assisted import FlowAssisted as FlowAssisted
 from energax.objectives._jarzynski import Jarzynski as Jarzynski
@@ -75,6 +77,8 @@ __all__ = [
     "DataNoise",
     "DenoisingScoreMatching",
     "EnergyDiscrepancy",
+    "EnergyMatching",
+    "EnergyMatchingState",
     "ExactLikelihood",
     "FiniteDifferenceScoreMatching",
     "FlowAssisted",

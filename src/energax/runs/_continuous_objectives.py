@@ -1,4 +1,4 @@
-"""The objectives of continuous data without chains that the command line knows by name."""
+"""The objectives of continuous data that have no kernel of their own and that the command line knows by name."""
 
 from __future__ import annotations
 
@@ -48,6 +48,27 @@ class KernelSteinConfig:
 
     bandwidth: float | None = None
     """Width of the kernel, in the model's units; that of near rows of the first batch by default."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EnergyMatchingConfig:
+    """Options of energy matching."""
+
+    temperature: float = 0.1
+    """ε, in squares of the model's units over time: small against the square of the way from noise to data."""
+    num_warm_up: int = 2_000
+    """Updates with the flow alone."""
+    chain_steps: int = 40
+    """Steps of 1/20 of the time in which noise flows to the data."""
+    weight: float = 1.0
+    """Of the contrast between rows and chains."""
+
+
+def _build_matching(config: EnergyMatchingConfig, given: Given) -> objectives.AbstractObjective:
+    del given
+    return objectives.EnergyMatching(
+        config.temperature, config.num_warm_up, config.chain_steps, 0.05, weight=config.weight
+    )
 
 
 def _build_ksd(config: KernelSteinConfig, given: Given) -> objectives.AbstractObjective:
@@ -110,5 +131,12 @@ CONTINUOUS: tuple[Entry[Any], ...] = (
         KernelSteinConfig,
         _build_ksd,
         "no chains; weighs the mismatch of slopes by a kernel",
+    ),
+    Entry(
+        "energy-matching",
+        objectives.EnergyMatching,
+        EnergyMatchingConfig,
+        _build_matching,
+        "one potential whose flow carries noise to the data, and which is their energy there",
     ),
 )

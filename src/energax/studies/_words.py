@@ -110,6 +110,10 @@ WORDS: dict[str, Words] = {
         "2 E, a draw of a flow", "a flow that follows the model", "as far as the flow is not the model",
         "draws are wanted at once",
     ),
+    "energy-matching": Words(
+        "2 S and n numbers of a plan, then k S and 2 E more", "real numbers, noise about as wide as the data",
+        "the flow pulls on the energy; as cd beyond the chains", "draws from noise by a time-independent potential",
+    ),
     "energy-discrepancy": Words(
         "1 + M E", "a perturbation", "none at any scale; blind to modes that it does not reach",
         "no scores, discrete or not",

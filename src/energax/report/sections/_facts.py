@@ -83,6 +83,8 @@ _OBJECTIVES = {
     "energy-calibration": "Training raises a lower bound of the likelihood; then it also pulls the model's own draws "
     "after copies that a few Langevin steps of an energy have moved, while the energy learns to tell real {rows} from "
     "these copies. The weight of the pull adapts until copies are no further away than noise.",
+    "energy-matching": "Training fits a landscape whose slopes carry noise to real {rows} in straight lines, and then "
+    "lowers it at them against where chains of its own end (energy matching).",
     "energy-discrepancy": "Training perturbs real {rows} and perturbs the result many times more, and makes the real "
     "one likelier than all of these (energy discrepancy). It needs no chains.",
 }
