@@ -9,13 +9,14 @@ import pytest
 
 from energax import objectives, testing
 from energax.densities import Gaussian, LatentGaussian
-from energax.energies import RBM, AbstractConditionalEnergy, AtLevel, Ising
+from energax.energies import RBM, AbstractConditionalEnergy, AbstractEnergy, AtLevel, Ising
 from energax.kernels import MALA, ULA, BlockGibbs
 from energax.objectives import (
     AdversarialLikelihood,
     AtTemperature,
     ConcreteScoreMatching,
     ConditionalNoiseContrastive,
+    Conditioned,
     ContrastiveDivergence,
     DataNoise,
     DenoisingScoreMatching,
@@ -47,6 +48,7 @@ from energax.objectives import (
     TrajectoryPCD,
     Watched,
 )
+from energax.spaces import Categorical, Euclidean, Product
 from energax.testing import references
 
 CLAUSES = (
@@ -129,6 +131,24 @@ def _latent(key):
     return law, jax.vmap(lambda k: law.draw(key=k))(jax.random.split(key, 8_000))["x"]
 
 
+class Labelled(AbstractEnergy):
+    """A normal law for each of two labels, and the labels are equally likely."""
+
+    mean: jax.Array
+    space: Product = eqx.field(static=True)
+
+    def __call__(self, x):
+        return 0.5 * jnp.sum((x["x"] - self.mean[x["c"]]) ** 2)
+
+
+def _labelled(key):
+    label_key, noise_key = jax.random.split(key)
+    parts = {"x": Euclidean(2, initial_scale=1.0), "c": Categorical((), num_categories=2)}
+    law = Labelled(jnp.array([[0.5, -1.0], [2.0, 0.3]]), Product(parts))
+    labels = jax.random.randint(label_key, (8_000,), 0, 2).astype(parts["c"].struct.dtype)
+    return law, {"x": law.mean[labels] + jax.random.normal(noise_key, (8_000, 2)), "c": labels}
+
+
 BIASED = {"regularised-gaussian", "matching-gaussian"}
 """Rows whose optimum is not the law of the data, on purpose."""
 
@@ -164,6 +184,7 @@ TABLE = {
     "watched-dsm": (Watched(DenoisingScoreMatching(0.6), MALA(0.1), 4, every=2), _smeared),
     "particles-latent": (ParticleGradientDescent(MALA(0.3), 2), _latent),
     "matching-gaussian": (EnergyMatching(0.2, 1, 20, 0.05), _ended),
+    "conditioned-gaussian": (Conditioned(ScoreMatching()), _labelled),
     "exact-ising": (ExactLikelihood(), _draws_of(references.asymmetric_ising())),
     "exact-well": (ExactLikelihood(bounds=((-4.0, 4.0),)), _draws_of(references.tilted_double_well())),
     "regularised-gaussian": (Regularised(ScoreMatching(), gradient_penalty=0.1, spectral_penalty=0.1), _ended),
@@ -181,8 +202,8 @@ def test_the_table_has_every_objective():
     assert {type(objective) for objective, _ in TABLE.values()} == {c for c in found if not inspect.isabstract(c)}
 
 
-# Two objectives that have another row, one whose ladders are those of another, and two with identities of their own.
-LATER = ("ed-ising", "sm-angle", "tempered-normal", "particles-latent", "matching-gaussian")
+# Two objectives that have another row, one whose ladders are those of another, and three with identities of their own.
+LATER = ("ed-ising", "sm-angle", "tempered-normal", "particles-latent", "matching-gaussian", "conditioned-gaussian")
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, marks=[pytest.mark.slow] if row in LATER else []) for row in TABLE])

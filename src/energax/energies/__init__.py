@@ -79,6 +79,7 @@ from energax.energies.machines._gaussian_rbm import GaussianRBM as GaussianRBM
 from energax.energies.machines._rbm import RBM as RBM
 from energax.energies.neural._activations import ACTIVATIONS as ACTIVATIONS
 from energax.energies.neural._activations import check_activation as check_activation
+from energax.energies.neural._conditional import ConditionalMLP as ConditionalMLP
 from energax.energies.neural._confinement import Confinement as Confinement
 from energax.energies.neural._conv import ConvNet as ConvNet
 from energax.energies.neural._convolution import WIDTH as CONV_WIDTH
@@ -108,6 +109,7 @@ __all__ = [
     "Bonds",
     "Clamped",
     "Conditional",
+    "ConditionalMLP",
     "Confinement",
     "ConvNet",
     "DenseCouplings",

@@ -14,6 +14,7 @@ from energax.objectives._companions import companion as companion
 from energax.objectives._companions import companion_values as companion_values
 from energax.objectives._companions import companions as companions
 from energax.objectives._companions import with_companions as with_companions
+from energax.objectives._conditioned import Conditioned as Conditioned
 from energax.objectives._contrastive import ContrastiveDivergence as ContrastiveDivergence
 from energax.objectives._contrastive import PersistentCD as PersistentCD
 from energax.objectives._contrastive import PersistentState as PersistentState
@@ -73,6 +74,7 @@ __all__ = [
     "Companion",
     "ConcreteScoreMatching",
     "ConditionalNoiseContrastive",
+    "Conditioned",
     "ContrastiveDivergence",
     "DataNoise",
     "DenoisingScoreMatching",
