@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import equinox as eqx
+import numpy as np
 from jaxtyping import Array, Int
 
 from energax._typing import Configuration
@@ -22,7 +23,7 @@ class NumberedRows(eqx.Module):
     """
 
     x: Configuration
-    numbers: Int[Array, " row"]
+    numbers: Int[Array | np.ndarray, " row"]
     total: int = eqx.field(static=True)
 
 
