@@ -56,6 +56,7 @@ def test_every_class_learns_its_own_law():
     assert np.abs(slopes(OneConditionForAll(ScoreMatching()))).max() > 0.1
 
 
+@pytest.mark.slow
 def test_chains_keep_their_conditions(key):
     """Persistent chains that move x alone; the classes of the chains are those of the rows that they began at."""
     model, objective = ConditionalMLP(1, 3, hidden=(4,), key=key), PersistentCD(OnPart(MALA(0.1), "x"), 8)

@@ -89,6 +89,7 @@ def test_defects_are_seen(mutant, name, value, key):
         assert_mean(measured(made(mutant), key)[name], value(), name=name)
 
 
+@pytest.mark.slow
 def test_chains_come_after_the_warm_up(key):
     """Before, the gradient is that of the flow alone; the counter goes on."""
     rows, objective = jnp.full((4, 1), CENTRE), made(num_warm_up=3)

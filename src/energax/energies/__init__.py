@@ -86,10 +86,12 @@ from energax.energies.neural._convolution import WIDTH as CONV_WIDTH
 from energax.energies.neural._convolution import strided_convolution as strided_convolution
 from energax.energies.neural._features import FourierFeatures as FourierFeatures
 from energax.energies.neural._features import PeriodicFeatures as PeriodicFeatures
+from energax.energies.neural._graph_net import GraphNet as GraphNet
 from energax.energies.neural._mlp import MLP as MLP
 from energax.energies.neural._mlp import default_confinement as default_confinement
 from energax.energies.neural._noise_conditional import NoiseConditionalMLP as NoiseConditionalMLP
 from energax.energies.neural._particles import ParticleNet as ParticleNet
+from energax.energies.neural._resnet import ResNet as ResNet
 
 __all__ = [
     "ACTIVATIONS",
@@ -123,6 +125,7 @@ __all__ = [
     "Given",
     "Graph",
     "GraphCouplings",
+    "GraphNet",
     "Interpolated",
     "Ising",
     "Latent",
@@ -143,6 +146,7 @@ __all__ = [
     "Phi4",
     "Posterior",
     "Potts",
+    "ResNet",
     "Shifted",
     "Sum",
     "Tempered",
