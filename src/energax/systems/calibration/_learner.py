@@ -98,6 +98,10 @@ class CalibrationLearner(AbstractLearner):
     def natural_scale(self) -> float:
         return float(math.prod(self.model.space.shape))
 
+    @property
+    def numbered(self) -> bool:
+        return False
+
     def check(self, batch: Array) -> None:
         check_structure(self.space, batch, name="data", batch_dims=1)
         check_values(self.space, batch)
