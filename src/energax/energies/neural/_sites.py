@@ -13,8 +13,9 @@ from energax.spaces import AbstractArraySpace, AbstractDiscreteSpace, AbstractTw
 
 def num_site_features(space: AbstractArraySpace) -> int:
     """Numbers that one site becomes."""
-    is_category = isinstance(space, AbstractDiscreteSpace) and not isinstance(space, AbstractTwoValuedSpace)
-    return len(space.values) if is_category else 1
+    if isinstance(space, AbstractDiscreteSpace) and not isinstance(space, AbstractTwoValuedSpace):
+        return len(space.values)
+    return 1
 
 
 def site_features(space: AbstractArraySpace, x: Array, dtype: Any) -> Float[Array, "*sites features"]:
