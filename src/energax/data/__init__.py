@@ -4,12 +4,14 @@ from energax.data._counter import Permutation as Permutation
 from energax.data._counter import batch_indices as batch_indices
 from energax.data._dataset import Data as Data
 from energax.data._describe import describe as describe
+from energax.data._gray import GrayCode as GrayCode
 from energax.data._labelled import LABELLED_SETS as LABELLED_SETS
 from energax.data._labelled import Labelled as Labelled
 from energax.data._labelled import labelled as labelled
 from energax.data._load import from_array as from_array
 from energax.data._load import load as load
 from energax.data._named import NAMED_SETS as NAMED_SETS
+from energax.data._named import gray_code as gray_code
 from energax.data._split import Split as Split
 from energax.data._transforms import AbstractTransform as AbstractTransform
 from energax.data._transforms import Composed as Composed
@@ -26,6 +28,7 @@ __all__ = [
     "Composed",
     "Data",
     "Dequantize",
+    "GrayCode",
     "Identity",
     "Labelled",
     "Permutation",
@@ -36,6 +39,7 @@ __all__ = [
     "describe",
     "from_array",
     "labelled",
+    "gray_code",
     "load",
     "transform_from_json",
 ]

@@ -14,8 +14,9 @@ from jaxtyping import Float, Int64, UInt8
 from energax._errors import MissingExtra
 from energax.data._counter import counter_bits, fold
 from energax.data._fetch import FASHION_MNIST, MNIST, Origin, images
+from energax.data._gray import GrayCode
 from energax.data._sources import AbstractSource, ArraySource
-from energax.densities import PLANAR_NAMES, AbstractDensity, planar
+from energax.densities import PLANAR_NAMES, AbstractDensity, planar, planar_half_width
 
 _PLANAR_COUNTS = {"train": 100_000, "valid": 2_000, "test": 5_000}
 _NUM_VALID = 10_000
@@ -112,6 +113,36 @@ def _drawn(name: str) -> Callable[[Request], Stored]:
     return make
 
 
+_SUFFIX = "-bits"
+
+
+def gray_code(name: str) -> GrayCode:
+    """The 32-bit code of a named law of the plane, whose cells fill the square that holds it.
+
+    Args:
+        name: One of `densities.PLANAR_NAMES`.
+    """
+    return GrayCode(scale=2**15 / planar_half_width(name))
+
+
+def _coded(name: str) -> Callable[[Request], Stored]:
+    def make(request: Request) -> Stored:
+        stored, code = _drawn(name)(request), gray_code(name)
+        parts: dict[str, AbstractSource] = {
+            part: ArraySource(code.encode(_inside(source, code)), name + _SUFFIX)
+            for part, source in stored.parts.items()
+        }
+        return Stored(parts, f"Gray code of {stored.origin}, {code.scale:.6g} cells in a unit")
+
+    return make
+
+
+def _inside(source: AbstractSource, code: GrayCode) -> Float[np.ndarray, "n 2"]:
+    """The points, those beyond the last cell put into it: one in a trillion."""
+    edge = np.nextafter(2.0 ** (code.num_bits - 1) / code.scale, 0)
+    return np.clip(np.asarray(source.read(np.arange(source.num_rows)), np.float64), -edge, edge)
+
+
 _BLOCK = 1024
 
 
@@ -145,6 +176,7 @@ MAKERS: Mapping[str, Callable[[Request], Stored]] = MappingProxyType(
     {
         "digits": _digits,
         **{name: _drawn(name) for name in PLANAR_NAMES},
+        **{name + _SUFFIX: _coded(name) for name in PLANAR_NAMES},
         "mnist": _fetched(MNIST),
         "fashion-mnist": _fetched(FASHION_MNIST),
     }
@@ -154,6 +186,7 @@ NAMED_SETS: Mapping[str, str] = MappingProxyType(
     {
         "digits": "1797 handwritten digits, 8 × 8 pixels, 17 grey levels; embedded",
         **{name: f"points of the plane: {_DESCRIPTIONS[name]}; density known" for name in PLANAR_NAMES},
+        **{name + _SUFFIX: f"{name} as 32 bits in Gray code" for name in PLANAR_NAMES},
         "mnist": "70000 handwritten digits, 28 × 28 pixels, 256 grey levels; fetched once",
         "fashion-mnist": "70000 pieces of clothing, 28 × 28 pixels, 256 grey levels; fetched once",
     }
