@@ -77,6 +77,8 @@ def test_experts_multiply(key):
     vectors = ConditionalMLP(2, Euclidean(3), hidden=(5,), key=key)
     assert vectors.given([0.1, 0.2, 0.3])(x) != vectors.given([0.1, 0.2, 0.4])(x)
     assert is_confined(model)
+    assert is_confined(model.given(2))
+    assert is_confined(vectors.given([0.1, 0.2, 0.3])) is None
     assert not is_confined(vectors)
 
 

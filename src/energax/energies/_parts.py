@@ -196,6 +196,16 @@ def _(energy: Given, x: Configuration, part: str | None = None) -> Float[Array, 
     return conditional_logits(energy.joint, energy.whole(x), next(iter(rest)) if part is None else part)
 
 
+@is_confined.register
+def _(energy: Given) -> bool | None:
+    if np.isfinite(energy.space.log_volume):
+        return True
+    assert isinstance(energy.joint.space, Product)
+    # Each of countably many conditions has a share of the joint law.
+    is_label = energy.joint.space.parts[energy.name].is_discrete
+    return True if is_label and is_confined(energy.joint) else None
+
+
 def given_others(energy: AbstractEnergy, name: str, x: Configuration) -> AbstractEnergy:
     """The energy over one part of a product space, x_name ↦ E(x_name, rest), with the rest of `x` held.
 
