@@ -38,8 +38,8 @@ __all__ = [
     "batch_indices",
     "describe",
     "from_array",
-    "labelled",
     "gray_code",
+    "labelled",
     "load",
     "transform_from_json",
 ]
