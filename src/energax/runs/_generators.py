@@ -65,12 +65,12 @@ class CalibrationConfig:
     """Weight of the divergence of the latents from their prior; 1 is a bound of the likelihood."""
     pretrain: float = 0.5
     """Share of the updates that train the autoencoder alone, before the calibration begins."""
-    move_steps: int = 10
+    move_steps: int = 5
     """Langevin steps that move a draw towards the data."""
-    move_noise: float = 0.02
+    move_noise: float = 0.05
     """Noise of all these steps together, in standard deviations of the data."""
-    temperature: float = 2e-3
-    """Temperature of the energy in these steps; a lower one moves draws further."""
+    temperature: float = 4e-3
+    """Temperature of the energy in these steps, times the root of the number of entries; a lower one moves further."""
     tether: float = 1.0
     """Share of the way that a tether to the draw takes back, in e-folds over all steps; 0 cuts it."""
     distance: str = "squared"
@@ -79,9 +79,11 @@ class CalibrationConfig:
     """How many times the distance that noise alone makes is allowed."""
     multiplier: float = 1.0
     """Weight of the constraint when the calibration begins; it then adapts."""
+    max_multiplier: float = 1.0
+    """The largest weight."""
     dual_rate: float = 0.01
     """How fast the weight adapts."""
-    critic_rate: float = 5e-4
+    critic_rate: float = 1e-3
     """Learning rate of the energy."""
     critic_l2: float = 0.1
     """Weight of the squared energies, which keeps them of order 1."""
@@ -136,7 +138,7 @@ def _build_calibration(config: CalibrationConfig, data: Data) -> systems.Calibra
         systems.spread(data.train),
         num_steps=config.move_steps,
         noise=config.move_noise,
-        temperature=config.temperature,
+        temperature=config.temperature / data.space.num_sites**0.5,
         tether=config.tether,
     )
     return systems.Calibration(
@@ -145,6 +147,7 @@ def _build_calibration(config: CalibrationConfig, data: Data) -> systems.Calibra
         slack=config.slack,
         multiplier=config.multiplier,
         dual_rate=config.dual_rate,
+        max_multiplier=config.max_multiplier,
         energy_l2=config.critic_l2,
     )
 

@@ -34,7 +34,8 @@ class Calibration(eqx.Module):
         slack: How many times the floor the copies may be away.
         multiplier: λ before the first update.
         dual_rate: η ≥ 0; 0 keeps λ.
-        max_multiplier: The largest λ.
+        max_multiplier: The largest λ. Where the slack is never reached λ ends here; with a large one draws come to
+            crowd in some of the modes.
         energy_l2: α > 0.
         pretrain: Updates of the generator's own loss alone before the calibration begins.
 
@@ -50,7 +51,7 @@ class Calibration(eqx.Module):
     slack: float = eqx.field(static=True, default=1.1)
     multiplier: float = eqx.field(static=True, default=1.0)
     dual_rate: float = eqx.field(static=True, default=0.01)
-    max_multiplier: float = eqx.field(static=True, default=100.0)
+    max_multiplier: float = eqx.field(static=True, default=1.0)
     energy_l2: float = eqx.field(static=True, default=0.1)
     pretrain: int = eqx.field(static=True, default=0)
 

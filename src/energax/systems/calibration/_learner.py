@@ -43,7 +43,7 @@ class CalibrationLearner(AbstractLearner):
             flow; None for a generator that only follows its calibrated draws.
         calibration: How.
         optimizer: Of the generator; `default_optimizer()` if None.
-        energy_optimizer: Of the energy; Adam without momentum at 5·10⁻⁴ if None, as the game of two players asks for.
+        energy_optimizer: Of the energy; Adam without momentum at 10⁻³ if None, as the game of two players asks for.
         ema_decay: As in `training.Learner`; generator and energy are averaged.
 
     Raises:
@@ -230,4 +230,4 @@ class CalibrationLearner(AbstractLearner):
         )
 
 
-_GAME = optax.adam(5e-4, b1=0.0, b2=0.9)
+_GAME = optax.adam(1e-3, b1=0.0, b2=0.9)

@@ -101,7 +101,7 @@ class Refinement(eqx.Module):
 
     @staticmethod
     def scaled(
-        spread: float, *, num_steps: int = 10, noise: float = 0.02, temperature: float = 2e-3, tether: float = 1.0
+        spread: float, *, num_steps: int = 5, noise: float = 0.05, temperature: float = 3e-3, tether: float = 1.0
     ) -> Refinement:
         """Steps for data of a given spread: without a tether, the noise of all moves an entry by `noise` · spread.
 
