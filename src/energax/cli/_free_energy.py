@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from energax import report, runs
+from energax._errors import ArgumentError
 from energax.cli._output import Output
 from energax.cli._parse import flat, parse
 from energax.runs import SIMULATED
+
+_BUDGET = 8_000_000
 
 
 def free_energy(arguments: Sequence[str]) -> int:
@@ -29,7 +32,8 @@ def free_energy(arguments: Sequence[str]) -> int:
                 f"One of: {', '.join(runs.FREE_ENERGY_METHODS)}; trajectory goes along the checkpoints of a RUN.",
             ),
             ("width", float | None, None, "Wanted width of the interval in nats: 0.01 by default, annealing 0.3."),
-            ("budget", int, 8_000_000, "The most transitions."),
+            ("budget", int | None, None, f"The most transitions; {_BUDGET:,} by default."),
+            ("seconds", float | None, None, "Time for everything, instead of a number of transitions."),
             ("seed", int, 0, "Seed of everything random."),
             ("out", str | None, None, "Directory of the results; runs/free-energy-NAME-N by default."),
             ("json", bool, False, "Print one JSON object on stdout and nothing else."),
@@ -37,16 +41,19 @@ def free_energy(arguments: Sequence[str]) -> int:
         positional=[("system", str, ..., f"One of: {', '.join(SIMULATED)}; a RUN directory; a file.")],
     )
     asked: Any = parse(cls, arguments, "free-energy", _DESCRIPTION)
+    if asked.seconds is not None and asked.budget is not None:
+        raise ArgumentError("--seconds and --budget both say how long to run: name one.")
     output = Output(json=asked.json)
     system = runs.open_system(asked.system, size=asked.size, q=asked.q, instance=asked.instance)
+    chosen = {"beta": asked.beta, "method": asked.method, "seed": asked.seed}
     with output.working("Estimating log Z") as progress:
-        found = runs.free_energy(
-            system, beta=asked.beta, method=asked.method, width=asked.width, budget=asked.budget, seed=asked.seed,
-            progress=progress,
-        )  # fmt: skip
+        budget = asked.budget or _BUDGET
+        if asked.seconds is not None:
+            budget = runs.transitions_within(asked.seconds, system, **chosen)
+        found = runs.free_energy(system, **chosen, width=asked.width, budget=budget, progress=progress)
     directory = runs.fresh_directory(asked.out, "free-energy", Path(asked.system.partition(":")[0]).stem)
     runs.save_free_energy(found, directory / "free_energy.json")
-    path = report.write_free_energy(found, directory / "report.html", command=_command(asked))
+    path = report.write_free_energy(found, directory / "report.html", command=_command(asked, budget))
     if output.json:
         output.print_json({"directory": str(directory), "report": str(path), **found.to_json()})
         return 0
@@ -57,10 +64,10 @@ def free_energy(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _command(asked: Any) -> str:
+def _command(asked: Any, budget: int) -> str:
     parts = ["energax", "free-energy", asked.system]
     for name in ("size", "q", "instance", "beta", "method", "width", "budget", "seed"):
-        value = getattr(asked, name)
+        value = budget if name == "budget" else getattr(asked, name)
         parts += [] if value is None else [f"--{name}", f"{value:.12g}" if isinstance(value, float) else str(value)]
     return shlex.join(parts)
 

@@ -1,5 +1,6 @@
 """Evaluation: log Z and likelihoods as intervals with honest ends, baselines, sample quality, modes."""
 
+from energax.evaluation._attempts import LEAST_BUDGET as LEAST_BUDGET
 from energax.evaluation._baselines import Baseline as Baseline
 from energax.evaluation._baselines import baselines as baselines
 from energax.evaluation._bounds import mean_lower_bound as mean_lower_bound
@@ -39,6 +40,7 @@ from energax.evaluation._thermodynamics import Thermodynamics as Thermodynamics
 from energax.evaluation._thermodynamics import thermodynamics as thermodynamics
 
 __all__ = [
+    "LEAST_BUDGET",
     "METHODS",
     "Baseline",
     "FeatureNetwork",

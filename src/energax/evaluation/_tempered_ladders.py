@@ -7,10 +7,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 from scipy.stats import t as student
 
 from energax._errors import Diverged, NotTractable, Unreliable
@@ -19,10 +20,11 @@ from energax.energies import AbstractEnergy
 from energax.estimators import Estimate, LadderHistogram, histogram_of_counts, ladder_histogram, r_hat
 from energax.evaluation._equilibrium import FALSE_ALARM, ladder_levels
 from energax.evaluation._pilot import Pilot
+from energax.evaluation._virial import Virial, VirialProbe, virial_of_ladders
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
 from energax.paths import AbstractPath
 from energax.sampling import SpinExchange, SpinLadders, exchange_spins, replica_exchange, tune_ladder
-from energax.spaces import AbstractSpace
+from energax.spaces import AbstractSpace, Euclidean
 
 WORST_R_HAT = 1.1
 _TUNING_SWEEPS = 128
@@ -103,6 +105,10 @@ class AbstractLadders(abc.ABC):
         """Configurations of the last level while the ladders run on, (ladder, draw, *shape), at most 1000 of each."""
         raise NotTractable(f"Ladders of {self.kernel} keep no configurations: name a kernel.")
 
+    def virial(self) -> Virial | None:
+        """The virial at the last level without the first quarter; None where it was not looked at."""
+        return None
+
     def late(self) -> list[Any]:
         """The pieces without those that lie within the first quarter."""
         ends = np.cumsum(self.lengths)
@@ -135,10 +141,14 @@ class AbstractLadders(abc.ABC):
                     f"log Z still moves: the last round gives {drift} nats more than those before it (p = "
                     f"{p_value:.1g} < {FALSE_ALARM:g}): no error bar can be believed. A larger budget can help."
                 )
+        looked = self.virial()
+        if looked is not None and looked.objection is not None:
+            found.append(looked.objection)
         return found
 
     def diagnostics(self) -> dict[str, Any]:
         """Numbers for the reader."""
+        looked = self.virial()
         return {
             "kernel": self.kernel,
             "num_levels": len(self.betas),
@@ -148,11 +158,22 @@ class AbstractLadders(abc.ABC):
             "num_arrivals": self.arrivals,
             "num_round_trips": self.trips,
             "r_hat": self.r_hat(),
+            **({} if looked is None else looked.to_json()),
         }
 
 
+class _Saved(eqx.Module):
+    """What is kept of each configuration: D, and its virial."""
+
+    difference: Any
+    probe: VirialProbe | None
+
+    def __call__(self, x: Configuration) -> tuple[Scalar, Array | None]:
+        return self.difference(x), None if self.probe is None else self.probe(x)
+
+
 class ReplicaLadders(AbstractLadders):
-    """Ladders of any kernel along a path, tuned by `tune_ladder`.
+    """Ladders of any kernel along a path, tuned by `tune_ladder`; on a Euclidean space their virial is looked at.
 
     Args:
         path: A path whose energies are E_0(x) + β D(x) with β = `last` t.
@@ -190,6 +211,9 @@ class ReplicaLadders(AbstractLadders):
         self.betas = last * self.ladder.ts
         self.spent = sum(5 * sweeps * levels * num_ladders // 4 for sweeps, levels, _ in self.ladder.rounds)
         self.last, self.origin = self.ladder.last, None
+        self.probe, self.probed = None, list[np.ndarray]()
+        if isinstance(self.space, Euclidean):
+            self.probe = VirialProbe(self.path.at(jnp.ones(())), jnp.asarray(self.last[:, -1].mean(axis=0)))
 
     def cost(self, num_sweeps: int) -> int:
         return num_sweeps * self.num_ladders * len(self.betas)
@@ -197,19 +221,28 @@ class ReplicaLadders(AbstractLadders):
     def run(self, num_sweeps: int) -> None:
         run = replica_exchange(
             self.path, self.ladder.kernel, jnp.asarray(self.ladder.ts), self.last,
-            key=jax.random.fold_in(self.key, self.num_sweeps), num_sweeps=num_sweeps, save=self.difference, keep="all",
-            origin=self.origin, throw=False,
+            key=jax.random.fold_in(self.key, self.num_sweeps), num_sweeps=num_sweeps, keep="all",
+            save=_Saved(self.difference, self.probe), origin=self.origin, throw=False,
         )  # fmt: skip
         assert run.every_level is not None
-        energies = np.asarray(run.every_level[0])
+        kept, moments = run.every_level[0]
+        energies = np.asarray(kept)
         if np.isnan(energies).any():
             raise Diverged("The energy is not a number at some draws. Look at it at draws of the law at t = 0.")
         self.pieces.append(energies)
         self.lengths.append(num_sweeps)
+        if moments is not None:
+            self.probed.append(np.asarray(moments)[:, :, -1].mean(axis=1, dtype=np.float64))
         self.last, self.origin = run.last, run.origin
         self.arrivals += int(run.num_arrivals.sum())
         self.trips += int(run.num_round_trips.sum())
         self.spent += self.cost(num_sweeps)
+
+    def virial(self) -> Virial | None:
+        late = len(self.late())
+        if self.probe is None:
+            return None
+        return virial_of_ladders(np.average(self.probed[-late:], axis=0, weights=self.lengths[-late:]))
 
     def draws(self, num_sweeps: int) -> np.ndarray:
         thin = math.ceil(num_sweeps / _MOST_TESTED_DRAWS)

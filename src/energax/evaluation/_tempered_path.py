@@ -44,7 +44,7 @@ def by_path_tempering(
     tell: Transitions,
     key: PRNGKey,
 ) -> LogZ:
-    """Replica exchange along (1 − t) E_0 + t E and MBAR over all its levels.
+    """Replica exchange along (1 − t) E_0 + t E and MBAR over all its levels, on a Euclidean space with a virial probe.
 
     Args:
         energy: The model, without hidden units.

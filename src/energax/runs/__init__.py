@@ -13,6 +13,7 @@ from energax.runs._free_energy import System as System
 from energax.runs._free_energy import free_energy as free_energy
 from energax.runs._free_energy import open_system as open_system
 from energax.runs._free_energy import save_free_energy as save_free_energy
+from energax.runs._free_energy import transitions_within as transitions_within
 from energax.runs._generators import GENERATIVE_OBJECTIVES as GENERATIVE_OBJECTIVES
 from energax.runs._generators import GENERATORS as GENERATORS
 from energax.runs._judge import summarise as summarise
@@ -110,4 +111,5 @@ __all__ = [
     "sizes",
     "summarise",
     "temperatures",
+    "transitions_within",
 ]

@@ -23,9 +23,12 @@ from energax.runs._run import Run
 from energax.runs._simulated import SIMULATED
 from energax.runs._simulation_plan import load_energy, plan_simulation
 from energax.runs._summary import plain
+from energax.runs._time_limit import affordable
 
 METHODS = (*evaluation.METHODS, "trajectory")
 _CURVE = 61
+_NEVER_MET = 1e-12
+"""Width of an interval that no budget reaches, so that all of it is spent."""
 _CHEAP_CURVE = 2**14
 """States through which an exact curve may go at each of its points."""
 
@@ -169,29 +172,53 @@ def free_energy(
         ArgumentError: Numbers that make no sense.
         NotTractable: log Z does not exist, or the method does not fit.
     """
-    if not (math.isfinite(beta) and beta != 0):
-        raise ArgumentError(f"--beta must be a number other than 0, where the law is uniform; got {beta}.")
-    energy = system.energy
-    if beta != 1:
-        energy = Tempered(energy, jnp.asarray(beta, jnp.result_type(float)))
     tell = progress or (lambda stage, done, total: None)
-    options = {
-        "data": system.rows,
-        "width": width,
-        "budget": budget,
-        "key": jax.random.key(seed),
-        "progress": lambda done, total: tell("log Z", done, total),
-    }
-    if method == "trajectory":
-        found = evaluation.log_z_from_checkpoints(_checkpoints(system, beta), **options)
-    else:
-        found = evaluation.log_z(energy, method=method, **options)
+    found = _estimate(
+        system, beta, method, seed, width=width, budget=budget, progress=lambda done, total: tell("log Z", done, total)
+    )
+    energy = _at(system.energy, beta)
     # Ladders on a hidden side temper what is left when the observed units are summed out, which is no function of β.
     tempered = None if latent(energy) is not None else found.thermodynamics
     curves = None if tempered is None else _curves(system.energy, beta, tempered)
     leaves = jax.tree.leaves(observed_space(energy).struct)
     num_sites = sum(math.prod(leaf.shape) for leaf in leaves)
     return FreeEnergy(system.name, beta, found, num_sites, curves, *_sites(system, energy, found))
+
+
+def transitions_within(
+    seconds: float, system: System, *, beta: float = 1.0, method: str = "auto", seed: int = 0
+) -> int:
+    """The budget of `free_energy` that a time is enough for, measured; the measuring is part of the time.
+
+    Args:
+        seconds: Time for the measuring and for the run.
+        system: As in `free_energy`.
+        beta: As in `free_energy`.
+        method: As in `free_energy`.
+        seed: As in `free_energy`.
+
+    Raises:
+        ArgumentError: The time is too short, or as in `free_energy`.
+        NotTractable: As in `free_energy`.
+    """
+
+    def trial(budget: int) -> LogZ:
+        return _estimate(system, beta, method, seed, width=_NEVER_MET, budget=budget, progress=None)
+
+    return affordable(seconds, trial, least=evaluation.LEAST_BUDGET)
+
+
+def _estimate(system: System, beta: float, method: str, seed: int, **options: Any) -> LogZ:
+    if not (math.isfinite(beta) and beta != 0):
+        raise ArgumentError(f"--beta must be a number other than 0, where the law is uniform; got {beta}.")
+    options |= {"data": system.rows, "key": jax.random.key(seed)}
+    if method == "trajectory":
+        return evaluation.log_z_from_checkpoints(_checkpoints(system, beta), **options)
+    return evaluation.log_z(_at(system.energy, beta), method=method, **options)
+
+
+def _at(energy: AbstractEnergy, beta: float) -> AbstractEnergy:
+    return energy if beta == 1 else Tempered(energy, jnp.asarray(beta, jnp.result_type(float)))
 
 
 def _sites(
