@@ -69,7 +69,8 @@ def log_z(
     a pilot). ``"pt-mbar"``: replica exchange from β = 0, see `thermodynamics`; along (1 − t) E_0 + t E from a base law
     where the space has no uniform one, or where a base is given. (Without one or data E_0 is the normal law that the
     space declares.) Both ends *assume equilibrium*; on Euclidean spaces the virial ⟨x ∂E/∂x⟩ = 1 of the draws is
-    tested as well, which a tail or a neck changes that all ladders miss. ``"ti"``: the same draws, integrated, −∫ ⟨E⟩ dβ.
+    tested as well, which a tail or a neck changes that all ladders miss. ``"ti"``: the same draws, integrated,
+    −∫ ⟨E⟩ dβ.
     ``"wang-landau"`` and ``"multicanonical"``, for discrete energies: flat histograms, see `thermodynamics`.
     ``"exact"``: no sampling, where that is cheap.
 

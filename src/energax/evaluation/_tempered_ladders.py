@@ -185,6 +185,8 @@ class ReplicaLadders(AbstractLadders):
         key: Typed random key.
     """
 
+    probe: VirialProbe | None = None
+
     def __init__(
         self,
         path: AbstractPath,
@@ -211,7 +213,7 @@ class ReplicaLadders(AbstractLadders):
         self.betas = last * self.ladder.ts
         self.spent = sum(5 * sweeps * levels * num_ladders // 4 for sweeps, levels, _ in self.ladder.rounds)
         self.last, self.origin = self.ladder.last, None
-        self.probe, self.probed = None, list[np.ndarray]()
+        self.probed: list[np.ndarray] = []
         if isinstance(self.space, Euclidean):
             self.probe = VirialProbe(self.path.at(jnp.ones(())), jnp.asarray(self.last[:, -1].mean(axis=0)))
 
