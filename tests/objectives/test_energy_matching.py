@@ -14,7 +14,7 @@ from energax.testing import assert_mean
 
 CENTRE, VARIANCE, TEMPERATURE, END = 1.5, 0.6, 0.2, 0.8
 MODEL = Gaussian(jnp.array([CENTRE]), VARIANCE)
-REPEATS, ROWS = 400, 16
+REPEATS, ROWS = 1000, 8
 
 
 class HotFromTheStart(EnergyMatching):
@@ -71,7 +71,7 @@ def chain_energy() -> float:
 
 
 def test_both_losses_are_what_they_say(key):
-    """Means over 400 updates; seen are errors of 3 % in the flow and of 2 % in the energy of the chains."""
+    """Means over 1000 updates; seen are errors of 3 % in the flow and of 2 % in the energy of the chains."""
     found = measured(made(), key)
     assert_mean(found["flow_loss"], flow_loss(), name="flow")
     assert_mean(found["energy_model"], chain_energy(), name="chains")
