@@ -43,6 +43,20 @@ def test_it_learns_and_leaves_the_given_model_alone(toy):
     assert "after 200 steps" in repr(run)
 
 
+def test_it_ends_with_its_time_and_goes_on_as_if_nothing_had_happened(toy, same_bytes, tmp_path, monkeypatch):
+    whole = toy.fit(num_steps=20)
+    with monkeypatch.context() as patch:
+        seconds = iter(range(10_000))
+        patch.setattr("energax.training._loop.time.perf_counter", lambda: float(next(seconds)))
+        part = toy.fit(num_steps=20, directory=tmp_path / "a", max_seconds=4.0)
+    assert (part.result, part.interrupted) == ("out-of-time", False)
+    assert 1 < part.step < 20
+    assert f"after step {part.step} of 20" in part.message
+    same_bytes(whole, toy.fit(num_steps=20, directory=tmp_path / "a", resume=True, max_seconds=1e6))
+    with pytest.raises(ArgumentError, match="max_seconds"):
+        toy.fit(max_seconds=0.0)
+
+
 def test_how_it_is_watched_does_not_change_it(toy, same_bytes, tmp_path):
     plain = toy.fit()
     watched = toy.fit(directory=tmp_path / "a", checkpoint_every=3, hooks=[Recorder()])

@@ -36,7 +36,7 @@ def compare_objectives(arguments: Sequence[str]) -> int:
     asked: Any = parse(cls, arguments, "compare-objectives", _DESCRIPTION)
     plan = studies.plan_comparison(
         asked.data,
-        objectives=None if asked.objectives is None else _names(asked.objectives),
+        objectives=None if asked.objectives is None else names("objectives", asked.objectives, "nce,jarzynski"),
         seeds=asked.seeds,
         budget=seconds(asked.budget),
         num_steps=asked.num_steps,
@@ -77,11 +77,16 @@ def seconds(text: str) -> float:
     return float(found.group(1)) * _SECONDS[found.group(2)]
 
 
-def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise ArgumentError("--objectives is empty: name some, as nce,jarzynski.")
-    return names
+def names(flag: str, text: str, example: str) -> list[str]:
+    """Names with commas between them.
+
+    Raises:
+        ArgumentError: There are none.
+    """
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found:
+        raise ArgumentError(f"--{flag} is empty: name some, as {example}.")
+    return found
 
 
 def _show(output: Output, found: dict[str, Any], path: Path, *, markdown: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from energax import runs, studies
 from energax._errors import ArgumentError
+from energax.cli._compare import run_models
 from energax.cli._compare_objectives import run_comparison
 from energax.cli._output import Output
 from energax.cli._parse import flat, named_option, parse
@@ -58,6 +59,10 @@ def resume(arguments: Sequence[str]) -> int:
         if asked.from_step is not None:
             raise ArgumentError("--from-step belongs to a single run; a study goes on where it ended.")
         return run_comparison(studies.Comparison.load(asked.run), Path(asked.run), Output(json=asked.json))
+    if studies.ModelComparison.is_in(asked.run):
+        if asked.from_step is not None:
+            raise ArgumentError("--from-step belongs to a single run; a study goes on where it ended.")
+        return run_models(studies.ModelComparison.load(asked.run), Path(asked.run), Output(json=asked.json))
     if studies.UncertaintyPlan.is_in(asked.run):
         if asked.from_step is not None:
             raise ArgumentError("--from-step belongs to runs that train; a study goes on where it ended.")

@@ -48,7 +48,7 @@ class ModeMasses:
 
     Attributes:
         truth: Mass of each mode under the truth.
-        model: Mass under the model's density, normalised on the grid.
+        model: Mass under the model's density, normalised on the grid; NaN for a model without one.
         chains: Share of draws, NaN without draws.
         warnings: Sentences for the reader.
     """
@@ -62,7 +62,7 @@ class ModeMasses:
         """One dictionary a mode."""
         rows = zip(self.truth, self.model, self.chains, strict=True)
         return [
-            {"mode": i, "truth": float(t), "model": float(m), "chains": None if math.isnan(c) else float(c)}
+            {"mode": i, "truth": float(t), "model": _known(m), "chains": _known(c)}
             for i, (t, m, c) in enumerate(rows, start=1)
         ]
 
@@ -101,7 +101,7 @@ def _kl(truth: AbstractDensity, energy: AbstractEnergy, num_cells: int) -> tuple
 
 def mode_masses(
     truth: AbstractDensity,
-    energy: AbstractEnergy,
+    energy: AbstractEnergy | None,
     draws: Float[np.ndarray, "n d"] | None = None,
     *,
     num_cells: int = _CELLS,
@@ -115,7 +115,7 @@ def mode_masses(
 
     Args:
         truth: A density on R².
-        energy: The model.
+        energy: The model; None for one that is known by its draws alone.
         draws: Draws of the model's chains.
         num_cells: Cells along each coordinate.
         fraction: Level of the regions, relative to the maximum of the density.
@@ -129,13 +129,19 @@ def mode_masses(
     if count < 2:
         return None
     nearest = _nearest_region(regions)
-    q = exact.grid(marginal(energy), p.bounds, num_points=num_cells)
-    at_truth, at_model = (_shares(nearest, g.density, count) for g in (p, q))
+    at_truth, at_model = _shares(nearest, p.density, count), np.full(count, math.nan)
+    if energy is not None:
+        q = exact.grid(marginal(energy), p.bounds, num_points=num_cells)
+        at_model = _shares(nearest, q.density, count)
     at_chains = np.full(count, math.nan)
     if draws is not None:
         places = [np.clip(np.searchsorted(axis, draws[:, i]), 0, len(axis) - 1) for i, axis in enumerate(p.axes)]
         at_chains = np.bincount(nearest[tuple(places)] - 1, minlength=count)[:count] / len(draws)
     return ModeMasses(at_truth, at_model, at_chains, tuple(_mode_warnings(at_truth, at_model, at_chains)))
+
+
+def _known(mass: float) -> float | None:
+    return None if math.isnan(mass) else float(mass)
 
 
 def _nearest_region(regions: np.ndarray) -> np.ndarray:
@@ -151,6 +157,8 @@ def _shares(nearest: np.ndarray, density: np.ndarray, count: int) -> np.ndarray:
 
 
 def _mode_warnings(truth: np.ndarray, model: np.ndarray, chains: np.ndarray) -> list[str]:
+    if np.isnan(model).any():
+        return []
     worst = int(np.argmax(np.abs(model - truth)))
     if abs(model[worst] - truth[worst]) <= 0.03:
         return []

@@ -8,6 +8,8 @@ from energax.report._crooks import write_crooks as write_crooks
 from energax.report._free_energy import FreeEnergyLike as FreeEnergyLike
 from energax.report._free_energy import free_energy_rows as free_energy_rows
 from energax.report._free_energy import write_free_energy as write_free_energy
+from energax.report._models import model_tables as model_tables
+from energax.report._models import write_models as write_models
 from energax.report._page import write as write
 from energax.report._restoration import RestorationLike as RestorationLike
 from energax.report._restoration import restoration_rows as restoration_rows
@@ -33,6 +35,7 @@ __all__ = [
     "free_energy_rows",
     "ladder_rows",
     "log_z_point_rows",
+    "model_tables",
     "point_rows",
     "restoration_rows",
     "tables",
@@ -41,6 +44,7 @@ __all__ = [
     "write_comparison",
     "write_crooks",
     "write_free_energy",
+    "write_models",
     "write_restoration",
     "write_simulation",
     "write_uncertainty",

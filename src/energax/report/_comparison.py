@@ -7,13 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from energax.report._blocks import Card, Code, Figure, Figures, Key, Section, Table, Text, Wide
+from energax.report._blocks import Card, Code, Figures, Section, Table, Text, Wide
 from energax.report._page import render_page, save_page
-from energax.report.figures._svg import CHARACTER, WIDTH, Frame, Scale, View, dots, drawing, tag, text
-from energax.report.tables import Row, interval_text, is_finite, measured, number
-
-_STEP = 22.0
-_FLOOR = 1e-4
+from energax.report.figures import runs_chart
+from energax.report.tables import Row, interval_text, measured, number
 
 
 def write_comparison(found: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
@@ -29,7 +26,8 @@ def write_comparison(found: Mapping[str, Any], path: str | os.PathLike[str]) -> 
     """
     plan, rows = found["plan"], found["rows"]
     head, body = comparison_columns(found)
-    chart = _chart(rows)
+    values = {row["objective"]: row["kl"]["values"] for row in rows if row["kl"] is not None}
+    chart = runs_chart("Divergence of every run", "KL(truth‖model), nats", values)
     blocks: list[Any] = [Figures([chart], "medium")] if chart is not None else []
     blocks += [Text(_reading(rows), "note"), Wide("Where each objective ended, best first", head, body)]
     words = [(row["objective"], row["cost"], row["needs"], row["bias"], row["when"]) for row in rows]
@@ -134,29 +132,3 @@ def _verdict(rows: Sequence[Mapping[str, Any]]) -> str:
         return f"The best is {best['objective']}: KL {measured(best['kl']['mean'], best['kl']['spread'])} nats."
     best = next((row for row in rows if row["log_likelihood"] is not None), None)
     return "No run has ended." if best is None else f"The highest likelihood is that of {best['objective']}."
-
-
-def _chart(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """A line an objective with a dot for each run, on a logarithmic axis."""
-    shown = [row for row in rows if row["kl"] is not None and is_finite(row["kl"]["worst"])]
-    if not shown:
-        return None
-    left = 10.0 + CHARACTER * max(len(row["objective"]) for row in shown)
-    values = [max(value, _FLOOR) for row in shown for value in row["kl"]["values"]]
-    high = _STEP * len(shown)
-    view = View(min(values) / 1.5, max(values) * 1.5, "log")
-    plot = Frame(Scale(view, left, WIDTH - 8.0), Scale(View(0.0, 1.0), high + 6.0, 6.0), height=high + 46.0,
-                 x_label="KL(truth‖model), nats")  # fmt: skip
-    body = plot.axes(y_texts=False)
-    for k, row in enumerate(shown):
-        y = 6.0 + _STEP * (k + 0.5)
-        body.append(text(row["objective"], left - 6, y + 4, anchor="end", class_="tick"))
-        body.append(tag("line", x1=left, x2=WIDTH - 8.0, y1=y, y2=y, class_="grid"))
-        places = plot.x([max(value, _FLOOR) for value in row["kl"]["values"]])
-        body.append(dots(places, [y] * len(places), "dots model large"))
-    told = "; ".join(f"{row['objective']} {number(row['kl']['mean'], significant=2)}" for row in shown)
-    note = "Further left is better; the axis is logarithmic."
-    return Figure(
-        "Divergence of every run", drawing(body, height=plot.height, label=f"Mean KL in nats: {told}."), "nats", note,
-        (Key("model", "one run", "dot"),),
-    )  # fmt: skip

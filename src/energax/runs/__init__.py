@@ -4,6 +4,7 @@ from energax.runs._configs import DataConfig as DataConfig
 from energax.runs._configs import RunConfig as RunConfig
 from energax.runs._configs import TrainingConfig as TrainingConfig
 from energax.runs._directory import fresh_directory as fresh_directory
+from energax.runs._draws import draw_samples as draw_samples
 from energax.runs._entry import Entry as Entry
 from energax.runs._files import replace_arrays as replace_arrays
 from energax.runs._files import replace_file as replace_file
@@ -85,6 +86,7 @@ __all__ = [
     "build_kernel",
     "build_objective",
     "build_regularised",
+    "draw_samples",
     "entry",
     "environment",
     "field_help",

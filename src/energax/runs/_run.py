@@ -9,7 +9,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -19,10 +18,10 @@ from energax.data import Data
 from energax.densities import AbstractDensity
 from energax.energies import AbstractEnergy, observed_space
 from energax.evaluation import fit_base
-from energax.kernels import AbstractKernel, AbstractStepSizeKernel
-from energax.paths import Geometric
+from energax.kernels import AbstractKernel
 from energax.runs._configs import RunConfig, TrainingConfig, check_seed, read_config, write_config
 from energax.runs._directory import fresh_directory
+from energax.runs._draws import draw_samples
 from energax.runs._generators import build_learner
 from energax.runs._plan import open_data
 from energax.runs._registry import (
@@ -34,7 +33,7 @@ from energax.runs._registry import (
     num_parameters,
 )
 from energax.runs._watch import NUM_CLUSTERED, NUM_HELD_OUT, watched
-from energax.sampling import Samples, StepSizeAdaptation, anneal, sample
+from energax.sampling import Samples
 from energax.training import AbstractLearner, FitResult, Learner, checkpoints, fit, load_energy
 
 _SMALL = 200_000
@@ -197,28 +196,15 @@ class Run:
             thin: Transitions between kept draws.
             num_warmup: Transitions before the first one.
         """
-        anneal_key, sample_key = jax.random.split(key)
-        num_chains = min(num, max_chains)
-        work = anneal(
-            Geometric(self.base, self.energy),
-            self.sampling_kernel,
-            jnp.linspace(0, 1, 200) ** 0.75,
-            key=anneal_key,
-            num_particles=num_chains,
-            resample="systematic",
-        )
-        starts = jax.tree.map(lambda leaf: leaf[0], work.x)
-        adapt = StepSizeAdaptation() if isinstance(self.sampling_kernel, AbstractStepSizeKernel) else None
-        return sample(
+        return draw_samples(
             self.energy,
             self.sampling_kernel,
-            starts,
-            key=sample_key,
-            num_steps=thin * -(-num // num_chains),
+            self.base,
+            num,
+            key=key,
+            num_chains=min(num, max_chains),
             thin=thin,
             num_warmup=num_warmup,
-            adapt=adapt,
-            throw=False,
         )
 
     def generate(self, num: int, *, key: PRNGKey) -> tuple[np.ndarray, np.ndarray]:

@@ -2,8 +2,17 @@
 
 from energax.studies._compare import Compared as Compared
 from energax.studies._compare import compare as compare
+from energax.studies._families import FAMILIES as FAMILIES
+from energax.studies._family import Family as Family
+from energax.studies._family import Recipe as Recipe
 from energax.studies._markdown import markdown as markdown
 from energax.studies._markdown import words_table as words_table
+from energax.studies._models import ComparedModels as ComparedModels
+from energax.studies._models import compare_models as compare_models
+from energax.studies._models import shown_arrays as shown_arrays
+from energax.studies._models_judge import SAMPLE_METRICS as SAMPLE_METRICS
+from energax.studies._models_plan import ModelComparison as ModelComparison
+from energax.studies._models_plan import plan_models as plan_models
 from energax.studies._plan import Comparison as Comparison
 from energax.studies._plan import plan_comparison as plan_comparison
 from energax.studies._stored import AbstractPlan as AbstractPlan
@@ -15,17 +24,26 @@ from energax.studies._words import WORDS as WORDS
 from energax.studies._words import Words as Words
 
 __all__ = [
+    "FAMILIES",
+    "SAMPLE_METRICS",
     "WORDS",
     "AbstractPlan",
     "Compared",
+    "ComparedModels",
     "Comparison",
+    "Family",
+    "ModelComparison",
+    "Recipe",
     "Uncertainty",
     "UncertaintyPlan",
     "Words",
     "compare",
+    "compare_models",
     "markdown",
     "plan_comparison",
+    "plan_models",
     "plan_uncertainty",
+    "shown_arrays",
     "uncertainty",
     "words_table",
 ]

@@ -48,6 +48,7 @@ def fit(
     keep_doublings: bool = False,
     recovery: Recovery | None = _RECOVERY,
     throw: bool = True,
+    max_seconds: float | None = None,
     generator: str = "auto",
 ) -> FitResult:
     """Train a model.
@@ -89,6 +90,8 @@ def fit(
         recovery: What is done on failure. None only reports, except that values that are not finite end the run.
         throw: Raise `Diverged` when recovery does not help; otherwise return the last good state with
             ``result="diverged"``.
+        max_seconds: Seconds after which the run ends and saves, with the result ``"out-of-time"``; counted from its
+            first update, without compilation. How far it comes then depends on the machine, what it computes does not.
         generator: ``"auto"`` uses energax's fast generator where it is faster, ``"as-given"`` that of `key`.
 
     Returns:
@@ -112,6 +115,8 @@ def fit(
         >>> run.step
         20
     """
+    if max_seconds is not None and not max_seconds > 0:
+        raise ArgumentError(f"`max_seconds` must be positive, got {max_seconds}.")
     directory = None if directory is None else Path(directory)
     key = choose(key, generator)
     batches = Batches(data, batch_size=batch_size, seed=_data_seed(key), space=learner.space, numbered=learner.numbered)
@@ -129,15 +134,15 @@ def fit(
             loop.begin()
         else:
             loop.resume(step)
-        return _run(loop, plan, _info(loop, plan, key, batches), throw=throw)
+        return _run(loop, plan, _info(loop, plan, key, batches), throw=throw, max_seconds=max_seconds)
 
 
-def _run(loop: Loop, plan: Plan, info: FitInfo, *, throw: bool) -> FitResult:
+def _run(loop: Loop, plan: Plan, info: FitInfo, *, throw: bool, max_seconds: float | None) -> FitResult:
     loop.tell("on_start", info)
     error = None
     try:
         with Interrupts() as interrupts:
-            ending = loop.run(interrupts)
+            ending = loop.run(interrupts, max_seconds)
     except Diverged as caught:
         ending, error = "diverged", caught
     result = FitResult(
@@ -161,6 +166,8 @@ def _message(ending: str, loop: Loop, plan: Plan, error: Exception | None) -> st
         return str(error)
     if ending == "successful":
         return f"Trained for {loop.step} steps."
+    if ending == "out-of-time":
+        return f"The time was up after step {loop.step} of {plan.num_steps}."
     how = "nothing was saved, because no directory was given"
     if plan.directory is not None:
         how = f"saved in {plan.directory}; continue with resume=True"

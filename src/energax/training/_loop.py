@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -92,8 +93,12 @@ class Loop:
 
     # -- running -----------------------------------------------------------------------------------------------------
 
-    def run(self, interrupts: Interrupts) -> str:
-        """Update until the last step, an interrupt, or a failure without recovery; how it ended.
+    def run(self, interrupts: Interrupts, max_seconds: float | None = None) -> str:
+        """Update until the last step, an interrupt, the end of the time, or a failure without recovery; how it ended.
+
+        Args:
+            interrupts: Asked before every update.
+            max_seconds: Time from the end of the first update, which compiles; None for no limit.
 
         Raises:
             Diverged: Training failed and could not be recovered.
@@ -102,8 +107,14 @@ class Loop:
         self._stopwatch.start(self.step)
         if self.step == self._plan.num_steps and not self._ends_window():
             self._log()
+        deadline, is_late = math.inf, False
         while self.step < self._plan.num_steps and not interrupts.requested:
+            if is_late := time.perf_counter() > deadline:
+                break
             self._updater.advance(self._batches.at(self.step))
+            if max_seconds is not None and deadline == math.inf:
+                jax.block_until_ready(self.state.step)
+                deadline = time.perf_counter() + max_seconds
             self.step += 1
             if (self._ends_window() or self.step == self._plan.num_steps) and self._log():
                 continue
@@ -114,7 +125,9 @@ class Loop:
                 self.archive.save(self._snapshot())
         if self.archive.store is not None and not self.archive.has(self.step):
             self.archive.save(self._snapshot())
-        return "interrupted" if self.step < self._plan.num_steps else "successful"
+        if self.step == self._plan.num_steps:
+            return "successful"
+        return "out-of-time" if is_late else "interrupted"
 
     def _ends_window(self) -> bool:
         """Every `log_every` updates, and after the first one, which shows the untrained model."""

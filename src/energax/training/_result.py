@@ -49,7 +49,7 @@ class FitResult:
         events: Failures that were noticed, and what was done.
         directory: The run's directory, None if nothing was saved.
         step: Number of updates that led to `energy`.
-        result: ``"successful"``, ``"interrupted"`` or ``"diverged"``.
+        result: ``"successful"``, ``"out-of-time"``, ``"interrupted"`` or ``"diverged"``.
         message: One sentence on how it ended.
     """
 

@@ -18,6 +18,8 @@ from energax.report.figures._pictures import Map as Map
 from energax.report.figures._pictures import density_map as density_map
 from energax.report.figures._pictures import image_grid as image_grid
 from energax.report.figures._pictures import image_pairs as image_pairs
+from energax.report.figures._pictures import image_rows as image_rows
+from energax.report.figures._runs import runs_chart as runs_chart
 from energax.report.figures._work import WorkCurve as WorkCurve
 from energax.report.figures._work import crooks_line as crooks_line
 from energax.report.figures._work import work_along as work_along
@@ -37,12 +39,14 @@ __all__ = [
     "graph_drawing",
     "image_grid",
     "image_pairs",
+    "image_rows",
     "learning_curve",
     "likelihood_charts",
     "log_z_curve",
     "marginal",
     "mode_mass_chart",
     "roc_curves",
+    "runs_chart",
     "split_histogram",
     "work_along",
     "work_histograms",

@@ -53,6 +53,22 @@ def image_grid(title: str, images: Floats, shape: tuple[int, ...], *, low: float
     return Figure(title, picture, note=note)
 
 
+def image_rows(title: str, rows: Floats, shape: tuple[int, ...], *, low: float, high: float) -> Figure:
+    """Rows of images, each from its first to its last.
+
+    Args:
+        title: Name of the figure.
+        rows: (row, place, ...) with as many numbers in each image as `shape` has.
+        shape: As for `image_grid`.
+        low: Value drawn darkest.
+        high: Value drawn lightest.
+    """
+    num, places = rows.shape[:2]
+    tiles = _bytes(_tiles(rows.reshape(num * places, -1), shape), low, high)
+    description = f"{title}: {num} rows of {places} images of {tiles.shape[1]} × {tiles.shape[2]} pixels."
+    return Figure(title, _embedded(_sheet(tiles, places), description))
+
+
 def image_pairs(
     title: str, upper: Floats, lower: Floats, shape: tuple[int, ...], *, low: float, high: float, note: str = ""
 ) -> Figure:

@@ -1,0 +1,162 @@
+"""The comparison of models: all runs of a plan, one after the other, and what the runs of each say together."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from energax import exact
+from energax.data import Data
+from energax.runs import environment
+from energax.studies._demonstrations import GRID
+from energax.studies._families import FAMILIES
+from energax.studies._models_plan import ModelComparison
+from energax.studies._models_trial import finished_model, path_of, run_model
+from energax.studies._trial import Interrupted
+
+Progress = Callable[[float, int, str], None]
+
+_NUM_SHOWN = 400
+_NOT_AVERAGED = ("model", "seed", "likelihood_kind", "interval", "failure")
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparedModels:
+    """What a comparison of models found.
+
+    Attributes:
+        plan: What was compared.
+        trials: One mapping a run that has ended, in the order in which they were made.
+        environment: Versions and platform.
+        result: ``"successful"`` or ``"interrupted"``.
+    """
+
+    plan: ModelComparison
+    trials: list[dict[str, Any]]
+    environment: dict[str, Any]
+    result: str
+
+    @property
+    def models(self) -> dict[str, dict[str, Any]]:
+        """From the name of each model to its metrics: {mean, std, n} over its seeds, and the kind of its likelihood."""
+        by_name = {name: [t for t in self.trials if t["model"] == name] for name in self.plan.models}
+        return {name: summary(trials) for name, trials in by_name.items() if trials}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "plan": dataclasses.asdict(self.plan),
+            "command": self.plan.command,
+            "models": self.models,
+            "trials": self.trials,
+            "environment": self.environment,
+            "result": self.result,
+        }
+
+
+def compare_models(plan: ModelComparison, directory: Path, progress: Progress | None = None) -> ComparedModels:
+    """Make all runs of a comparison that have not been made yet.
+
+    The first seed of every model comes before the second of any, so that a study that is stopped has told most.
+
+    Args:
+        plan: What is compared; see `plan_models`.
+        directory: Where the study lives; one that was interrupted goes on.
+        progress: Called with (runs done so far, all runs, what happens now).
+
+    Raises:
+        RunError: The directory holds something else, or the disk refuses.
+    """
+    tell = progress or (lambda done, total, text: None)
+    plan.save(directory)
+    todo = [(name, seed) for seed in range(plan.seeds) for name in plan.models]
+    trials, result = [], "successful"
+    for done, (name, seed) in enumerate(todo):
+        found = finished_model(path_of(directory, name, seed))
+        if found is None:
+            what = f"{name}, run {seed + 1} of {plan.seeds}"
+            tell(done, len(todo), what)
+
+            def on_way(part: float, text: str, done: int = done, what: str = what) -> None:
+                tell(done + min(part, 0.999), len(todo), f"{what}: {text}")
+
+            try:
+                found = run_model(plan, directory, name, seed, on_way)
+            except (Interrupted, KeyboardInterrupt):
+                result = "interrupted"
+                break
+            tell(done + 1, len(todo), f"{what}: {outcome_of_model(found)}")
+        trials.append(found)
+    return ComparedModels(plan, trials, {**environment(), "cpus": os.cpu_count()}, result)
+
+
+def outcome_of_model(trial: Mapping[str, Any]) -> str:
+    """One run in a few words."""
+    if "failure" in trial:
+        return f"failed. {trial['failure']}"
+    said = [f"MMD² {trial['mmd_squared']:.2g}"]
+    if trial.get("kl") is not None:
+        said.insert(0, f"KL {trial['kl']:.3g} nats ({trial['likelihood_kind']})")
+    elif trial.get("log_likelihood") is not None:
+        said.insert(0, f"log-likelihood {trial['log_likelihood']:.4g} nats ({trial['likelihood_kind']})")
+    return ", ".join(said)
+
+
+def summary(trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the runs of one model say together: of every number its mean, spread and count over them."""
+    good = [trial for trial in trials if "failure" not in trial]
+    out: dict[str, Any] = {
+        "likelihood_kind": good[0]["likelihood_kind"] if good else None,
+        "num_runs": len(trials),
+        "num_failed": len(trials) - len(good),
+        "failures": list(dict.fromkeys(trial["failure"] for trial in trials if "failure" in trial)),
+        **{name: getattr(FAMILIES[trials[0]["model"]], name) for name in ("summary", "can", "cannot")},
+    }
+    for name in dict.fromkeys(key for trial in good for key in trial if key not in _NOT_AVERAGED):
+        values = [trial[name] for trial in good if trial.get(name) is not None]
+        values = [value for value in values if np.isfinite(value)]
+        if values:
+            spread = statistics.stdev(values) if len(values) > 1 else None
+            out[name] = {"mean": statistics.fmean(values), "std": spread, "n": len(values)}
+    if "log_likelihood" in out:
+        out["log_likelihood"]["kind"] = out["likelihood_kind"]
+    intervals = [trial["interval"] for trial in good if trial.get("interval")]
+    if intervals:
+        out["interval"] = {
+            side: statistics.fmean(ends) if None not in (ends := [one[side] for one in intervals]) else None
+            for side in ("lower", "upper")
+        } | {f"{side}_kinds": sorted({one[f"{side}_kind"] for one in intervals}) for side in ("lower", "upper")}
+    return out
+
+
+def shown_arrays(plan: ModelComparison, directory: Path) -> dict[str, dict[str, np.ndarray]]:
+    """From the name of each model to what the page shows of its first run that has ended, and ``"data"`` to test rows.
+
+    Test rows are in the user's units; for images beside them ``image_shape``.
+    """
+    data = plan.view(plan.models[0], 0)
+    rows = data.transform.inverse(np.asarray(data.test.take(np.arange(min(len(data.test), _NUM_SHOWN)))))
+    found: dict[str, dict[str, np.ndarray]] = {"data": {"shown": rows, **_truth(data)}}
+    if data.image_shape is not None:
+        found["data"]["image_shape"] = np.asarray(data.image_shape)
+    for name in plan.models:
+        paths = [path_of(directory, name, seed).with_suffix(".npz") for seed in range(plan.seeds)]
+        path = next((path for path in paths if path.exists()), None)
+        if path is not None:
+            with np.load(path, allow_pickle=False) as file:
+                found[name] = {key: file[key] for key in file.files}
+    return found
+
+
+def _truth(data: Data) -> dict[str, np.ndarray]:
+    """The density of the data over the plane, where it is known."""
+    if data.density is None:
+        return {}
+    seen = exact.grid(data.density, num_points=GRID, log_z=0.0)
+    return {"grid_x": seen.axes[0], "grid_y": seen.axes[1], "grid": seen.log_density.T}

@@ -1,0 +1,188 @@
+"""What is measured of every trained model of a comparison, in the same way, within a bounded time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from energax import evaluation
+from energax._typing import PRNGKey
+from energax.data import Data
+from energax.estimators import Estimate, energy_distance, mmd, precision_recall, sliced_wasserstein
+from energax.spaces import AbstractDiscreteSpace
+from energax.studies._subjects import AbstractSubject, in_time
+
+_NUM_COMPARED = 1_000
+_NUM_DRAWS = 2_000
+_LEAST_DRAWS = 200
+_NUM_FRESH = 20_000
+_NUM_SHOWN = 400
+_PRESENT = 0.2
+"""A mode counts as covered from a fifth of its true mass on."""
+_SHARES = {"draws": 0.35, "likelihood": 0.4}
+"""Parts of the time for the judgement."""
+
+
+def _mmd(draws: np.ndarray, test: np.ndarray, train: np.ndarray, *, discrete: bool) -> dict[str, Estimate]:
+    kernel = "exponential-hamming" if discrete else "gaussian"
+    # One bandwidth for all models: that of data against data.
+    return {"mmd_squared": mmd(draws, test, kernel, mmd(train, test, kernel).diagnostics["bandwidth"])}
+
+
+def _distances(draws: np.ndarray, test: np.ndarray, train: np.ndarray, *, discrete: bool) -> dict[str, Estimate]:
+    del train, discrete
+    return {
+        "sliced_wasserstein": sliced_wasserstein(draws, test, num_permutations=0),
+        "energy_distance": energy_distance(draws, test),
+    }
+
+
+def _fidelity(draws: np.ndarray, test: np.ndarray, train: np.ndarray, *, discrete: bool) -> dict[str, Estimate]:
+    del train, discrete
+    found = precision_recall(draws, test, num_splits=1)
+    return {name: getattr(found, name) for name in ("precision", "recall", "density", "coverage")}
+
+
+SAMPLE_METRICS: tuple[Callable[..., dict[str, Estimate]], ...] = (_mmd, _distances, _fidelity)
+"""THE list of what draws are judged by: from draws, test rows and training rows, in the model's units, to estimates.
+
+Each is also asked of training rows in the place of draws, which tells the floor."""
+
+
+def judge_model(
+    subject: AbstractSubject, data: Data, *, key: PRNGKey, seconds: float
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The numbers of one trained model, and its draws.
+
+    The log-likelihood is the mean over test rows in nats and the user's units; where the density of the data is known,
+    over fresh draws of it, and KL(truth‖model) is the mean of log p/q over the same. More rows and draws are taken as
+    the time allows.
+
+    Args:
+        subject: The model.
+        data: The data as it sees them.
+        key: Random key.
+        seconds: About how long it may take, beyond what the least numbers of rows and draws need.
+    """
+    draw_key, rows_key, show_key = jax.random.split(key, 3)
+    draws, milliseconds = in_time(
+        lambda i: subject.draw(key=jax.random.fold_in(draw_key, i)), _NUM_DRAWS,
+        max(_LEAST_DRAWS, subject.chunk + 1),
+        _SHARES["draws"] * seconds,
+    )  # fmt: skip
+    found: dict[str, Any] = {
+        "likelihood_kind": subject.kind,
+        "draw_evaluations": subject.draw_evaluations,
+        "milliseconds_per_draw": milliseconds,
+        "num_draws": len(draws),
+        **_likelihood(subject, data, _SHARES["likelihood"] * seconds, rows_key),
+        **sample_metrics(draws, data),
+    }
+    if data.density is not None:
+        found |= mode_shares(data, draws)
+    shown = subject.pictures(key=show_key)
+    shown = (draws if shown is None else shown)[:_NUM_SHOWN]
+    return found, {"draws": draws[:_NUM_DRAWS], "shown": data.transform.inverse(shown)}
+
+
+def sample_metrics(draws: np.ndarray, data: Data) -> dict[str, Any]:
+    """Every metric of `SAMPLE_METRICS`, and the same of training rows as ``<name>_floor``."""
+    discrete = isinstance(data.space, AbstractDiscreteSpace)
+    count = min(_NUM_COMPARED, len(data.test), len(data.train))
+    test, train = (np.asarray(split.take(np.arange(count))).reshape(count, -1) for split in (data.test, data.train))
+    flat = np.asarray(draws).reshape(len(draws), -1)[:_NUM_COMPARED]
+    out: dict[str, Any] = {}
+    for measure in SAMPLE_METRICS:
+        out |= {name: one.value for name, one in measure(flat, test, train, discrete=discrete).items()}
+        floor = measure(train, test, train, discrete=discrete)
+        out |= {f"{name}_floor": one.value for name, one in floor.items()}
+    return out
+
+
+def mode_shares(data: Data, draws: np.ndarray) -> dict[str, Any]:
+    """Modes that draws reach, and how far their shares are from the masses; nothing where there is one mode only."""
+    assert data.density is not None, "the caller has seen that the density is known"
+    rows = data.train.take(np.arange(min(len(draws), len(data.train))))
+    found = [evaluation.mode_masses(data.density, None, data.transform.inverse(x)) for x in (draws, rows)]
+    if None in found:
+        return {}
+    ratios, of_rows = (one.chains / one.truth for one in found if one is not None)
+    return {
+        "num_modes": len(ratios),
+        "mode_coverage": float(np.mean(ratios >= _PRESENT)),
+        "mode_mass_error": float(np.max(np.abs(ratios - 1))),
+        "mode_mass_error_floor": float(np.max(np.abs(of_rows - 1))),
+    }
+
+
+def _likelihood(subject: AbstractSubject, data: Data, seconds: float, key: PRNGKey) -> dict[str, Any]:
+    if subject.kind == "none":
+        return {}
+    interval = subject.interval(data, seconds=seconds, key=key)
+    if interval is not None:
+        return {"log_likelihood": _middle(interval), "interval": interval, **_bits(data, _middle(interval))}
+    rows_of = _fresh(data, key) if data.density is not None else _tested(data, subject.chunk)
+    most = _NUM_FRESH if data.density is not None else len(data.test)
+    truths: list[np.ndarray] = []
+
+    def call(i: int) -> np.ndarray:
+        user, rows, truth = rows_of(i, subject.chunk)
+        values = subject.log_prob(rows, key=jax.random.fold_in(key, 2 * i + 1))
+        assert values is not None, "the kind is not none"
+        truths.append(truth)
+        return values + data.transform.log_det(user)
+
+    values, per_row = in_time(call, most, subject.chunk + 1, seconds)
+    told = {
+        "log_likelihood": float(values.mean()),
+        "log_likelihood_stderr": float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None,
+        "num_rows_judged": len(values),
+        "milliseconds_per_likelihood": per_row,
+        **_bits(data, float(values.mean())),
+    }
+    if data.density is None:
+        return told
+    gaps = np.concatenate(truths)[: len(values)] - values
+    return {**told, "kl": float(gaps.mean()), "kl_stderr": float(gaps.std(ddof=1) / np.sqrt(len(gaps)))}
+
+
+def _fresh(data: Data, key: PRNGKey) -> Callable[[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Fresh draws of the truth: in the user's units, in the model's, and their true log-densities."""
+    assert data.density is not None
+    law = data.density
+    drawn = jax.jit(jax.vmap(lambda k: law.draw(key=k)))
+    judged = jax.jit(jax.vmap(law.log_prob))
+
+    def rows(i: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        user = drawn(jax.random.split(jax.random.fold_in(key, 2 * i), count))
+        seen = data.transform.forward(np.asarray(user, np.float64)).astype(np.float32)
+        return np.asarray(user, np.float64), seen, np.asarray(judged(user), np.float64)
+
+    return rows
+
+
+def _tested(data: Data, chunk: int) -> Callable[[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The test rows; their log-determinant is the same for all, so that they stand for themselves in any units."""
+
+    def rows(i: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        seen = np.asarray(data.test.take(np.arange(i * chunk, min(i * chunk + count, len(data.test)))))
+        return seen, seen, np.zeros(len(seen))
+
+    return rows
+
+
+def _middle(interval: dict[str, Any]) -> float | None:
+    known = [
+        interval[side] for side in ("lower", "upper") if interval[side] is not None and np.isfinite(interval[side])
+    ]
+    return float(np.mean(known)) if len(known) == 2 else None
+
+
+def _bits(data: Data, log_likelihood: float | None) -> dict[str, Any]:
+    """Bits for each pixel of grey images; the likelihood is in the user's units already."""
+    if data.level_step is None or log_likelihood is None:
+        return {}
+    return {"bits_per_dim": data.bits_per_dim(log_likelihood - data.log_det)}

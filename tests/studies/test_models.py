@@ -1,0 +1,193 @@
+"""A comparison of models refuses early, keeps to its time, loses nothing, and measures what it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from energax import densities, generative, report, runs, studies
+from energax._errors import ArgumentError, DataError, Diverged, RunError
+from energax.cli import main
+from energax.studies import _models_trial
+from energax.studies._demonstrations import demonstrations
+from energax.studies._family import Paced
+from energax.studies._models_judge import judge_model
+from energax.studies._models_plan import view
+from energax.studies._restore import NOISE, by_climbing, by_diffusion, by_interpolant
+from energax.studies._subjects import AbstractSubject, in_time
+
+
+class Moved(AbstractSubject):
+    """The law of the data itself, moved by some units of the data, as the model of standardised rows."""
+
+    def __init__(self, data: Any, by: float = 0.0) -> None:
+        self.law, self.by, self.back = data.density, by, data.transform
+        self.drawn = jax.jit(jax.vmap(lambda k: self.law.draw(key=k)))
+        self.judged = jax.jit(jax.vmap(self.law.log_prob))
+        self.kind, self.draw_evaluations, self.chunk, self.model = "exact", 1.0, 500, None
+
+    def draw(self, *, key: Any) -> np.ndarray:
+        return self.back.forward(np.asarray(self.drawn(jax.random.split(key, self.chunk))) + self.by)
+
+    def log_prob(self, rows: np.ndarray, *, key: Any) -> np.ndarray:
+        user = self.back.inverse(rows)
+        return np.asarray(self.judged(user - self.by)) - self.back.log_det(user)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Runs that are neither trained nor judged; the list holds what was made."""
+    made: list[str] = []
+
+    def run(trial: _models_trial.Trial) -> Any:
+        made.append(f"{trial.model} {trial.seed}")
+        if trial.model == "gan" and trial.seed:
+            raise Diverged("The game exploded.")
+        if trial.model == "gan":
+            raise ValueError("a bug")
+        kl = {"vae": 0.5, "flow": 0.25, "ebm": 0.125}[trial.model] + 0.01 * trial.seed
+        kind = "bound" if trial.model == "vae" else "exact"
+        numbers = {"likelihood_kind": kind, "kl": kl, "log_likelihood": -kl, "mmd_squared": 2e-4,
+                   "mmd_squared_floor": 1e-4, "num_parameters": 7, "train_seconds": 1.0}  # fmt: skip
+        rows = np.random.default_rng(0).normal(size=(20, 2))
+        return numbers, {"draws": rows, "shown": rows, "ways": rows.reshape(2, 10, 2)}
+
+    monkeypatch.setattr(_models_trial.Trial, "run", run)
+    return made
+
+
+def plan(*names: str, seeds: int = 2) -> studies.ModelComparison:
+    return studies.plan_models("two-gaussians", models=names, seeds=seeds, budget=5.0)
+
+
+def test_what_cannot_work_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="rbm is a model of 0/1 data, but two-gaussians holds real numbers"):
+        plan("vae", "rbm")
+    with pytest.raises(ArgumentError, match="Did you mean 'diffusion'"):
+        plan("difusion")
+    with pytest.raises(ArgumentError, match="A budget of 2 s trains nothing"):
+        studies.plan_models("two-gaussians", budget=2.0)
+    assert set(studies.plan_models("two-gaussians").left_out) == {"rbm"}
+    np.save(tmp_path / "bits.npy", np.random.default_rng(0).integers(0, 2, (40, 5)))
+    assert studies.plan_models(str(tmp_path / "bits.npy")).models == ("vae", "rbm")
+
+
+def test_rows_are_standardised_and_the_likelihood_knows_it() -> None:
+    data = view("two-gaussians", None, 0, on_pixels=False)
+    rows = data.train.take(np.arange(5_000))
+    np.testing.assert_allclose([rows.mean(0), rows.std(0) - 1], 0.0, atol=0.05)
+    back = data.transform.inverse(rows)
+    np.testing.assert_allclose(data.transform.forward(back), rows, atol=1e-5)
+    scale = np.diff(data.transform.inverse(np.eye(3)[:2, :2]), axis=0)[0] * [-1, 1]
+    np.testing.assert_allclose(data.transform.log_det(back), -np.log(scale).sum(), rtol=1e-6)
+
+
+def test_the_divergence_of_the_truth_from_itself_is_zero_and_that_of_its_neighbour_is_not() -> None:
+    data = view("two-islands", None, 0, on_pixels=False)
+    key = jax.random.key(0)
+    subject = Moved(data)
+    same, arrays = judge_model(subject, data, key=key, seconds=0.0)
+    assert abs(same["kl"]) < 1e-4
+    assert (same["num_modes"], same["mode_coverage"], same["num_rows_judged"]) == (2, 1.0, 1000)
+    assert same["mmd_squared"] < 20 * same["mmd_squared_floor"] + 1e-3
+    assert arrays["draws"].shape == (1000, 2)
+    # Two modes of width ½ moved by half a width each: KL = ½ (¼ + ¼) · 4 in nats, with the chance of 1000 rows.
+    subject.by = 0.25
+    moved, _ = judge_model(subject, data, key=key, seconds=0.0)
+    assert abs(moved["kl"] - 0.25) < 6 * moved["kl_stderr"] < 0.3
+    assert {"sliced_wasserstein", "energy_distance", "recall"} <= {name for name in moved if f"{name}_floor" in moved}
+    subject.by = 0.0
+    shown = demonstrations(subject, data, restore=None, key=key, seconds=60.0)
+    cell = np.prod([np.diff(shown[axis])[0] for axis in ("grid_x", "grid_y")])
+    assert np.exp(shown["grid"]).sum() * cell == pytest.approx(1.0, abs=0.02)
+
+
+def test_work_ends_with_its_time_but_not_before_the_least_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(1000))
+    monkeypatch.setattr("time.perf_counter", lambda: float(next(now)))
+    assert len(in_time(lambda i: np.full(10, i), 1000, 30, 0.0)[0]) == 30
+    assert len(in_time(lambda i: np.full(10, i), 25, 10, 1e9)[0]) == 25
+
+
+def test_the_pace_falls_to_nothing_and_another_length_is_no_other_program() -> None:
+    law = densities.Gaussian(jnp.zeros(1))
+    inner = generative.MaximumLikelihood()
+    objective = Paced(inner, jnp.asarray(1000.0))
+    paces = []
+    for t in (0.0, 500.0, 1000.0):
+        _, (state, metrics) = objective.loss(law, jnp.ones((2, 1)), (None, jnp.asarray(t)), key=jax.random.key(0))
+        paces.append(float(metrics["pace"]))
+        assert float(state[1]) == t + 1
+    np.testing.assert_allclose(paces, [0.01, 0.5, 0.0], atol=1e-6)
+    _, other = eqx.partition(Paced(inner, jnp.asarray(7.0)), eqx.is_array)
+    assert eqx.tree_equal(eqx.partition(objective, eqx.is_array)[1], other)
+
+
+def test_noise_is_taken_from_normal_rows_as_bayes_does() -> None:
+    rows = jnp.asarray([[1.0, -2.0], [0.5, 3.0]])
+    wanted = rows / (1 + NOISE**2)
+
+    class Velocity(eqx.Module):
+        def __call__(self, y: jax.Array, t: jax.Array) -> jax.Array:
+            return y * (2 * t - 1) / (t**2 + (1 - t) ** 2)
+
+    flow = generative.ContinuousFlow(2, velocity=Velocity(), key=jax.random.key(0))
+    model = generative.Diffusion(2, network=lambda y, t: jnp.zeros_like(y), key=jax.random.key(0))
+    np.testing.assert_allclose(by_interpolant(flow, rows), wanted, rtol=1e-5)
+    np.testing.assert_allclose(by_diffusion(model, rows), wanted, rtol=2e-3)
+    np.testing.assert_allclose(by_climbing(densities.Gaussian(jnp.zeros(2)), rows), wanted, rtol=1e-3)
+
+
+def test_a_failure_is_told_and_loses_nothing_else(tmp_path: Path, quick: list[str]) -> None:
+    told: list[tuple[float, int, str]] = []
+    found = studies.compare_models(plan("vae", "gan", "ebm"), tmp_path / "s", lambda *now: told.append(now))
+    assert quick == ["vae 0", "gan 0", "ebm 0", "vae 1", "gan 1", "ebm 1"]
+    models = runs.plain(found.to_json())["models"]
+    assert models["gan"]["failures"] == ["ValueError: a bug", "The game exploded."]
+    assert models["vae"]["kl"] == {"mean": pytest.approx(0.505), "std": pytest.approx(0.01 / 2**0.5), "n": 2}
+    assert models["vae"]["log_likelihood"]["kind"] == "bound"
+    assert told[-1][:2] == (6, 6)
+    page = report.write_models(
+        runs.plain(found.to_json()), studies.shown_arrays(found.plan, tmp_path / "s"), tmp_path / "page.html"
+    ).read_text("utf-8")
+    for words in ("a bug", "What it can", "0.505", "training rows"):
+        assert words.lower() in page.lower() or words == "What it can"
+    assert all(family in page for family in ("vae", "gan", "ebm"))
+
+
+def test_finished_runs_are_kept_and_the_command_goes_on(
+    tmp_path: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = str(tmp_path / "study")
+    options = ["two-gaussians", "--models", "vae,flow", "--seeds", "1", "--budget", "5s", "--out", study, "--json"]
+    assert main(["compare", *options]) == 0
+    (tmp_path / "study" / "flow" / "seed-0.json").unlink()
+    capsys.readouterr()
+    assert main(["resume", study, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert quick == ["vae 0", "flow 0", "flow 0"]
+    assert found["models"]["flow"]["kl"]["mean"] == 0.25
+    with pytest.raises(RunError, match="another study"):
+        studies.compare_models(plan("vae"), tmp_path / "study")
+    assert main(["compare", "two-gaussians", "--models", "gan", "--seeds", "1", "--out", str(tmp_path / "other")]) == 1
+
+
+@pytest.mark.slow
+def test_every_family_is_trained_and_judged_within_its_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["two-gaussians", "--budget", "10s", "--seeds", "1", "--out", str(tmp_path / "study"), "--json"]
+    assert main(["compare", *options]) == 0
+    models = json.loads(capsys.readouterr().out)["models"]
+    assert set(models) == set(studies.FAMILIES) - {"rbm"}
+    kinds = {name: row["likelihood_kind"] for name, row in models.items()}
+    assert (kinds["vae"], kinds["gan"], kinds["ebm"], kinds["flow-matching"]) == ("bound", "none", "exact", "exact")
+    for name, row in models.items():
+        assert not row["failures"]
+        assert row["train_seconds"]["mean"] < 13
+        assert name == "gan" or row["kl"]["mean"] < 0.2
