@@ -24,7 +24,7 @@ test-slow: $(VENV)/.test  ## The tests that are marked slow.
 lint: $(VENV)/.test  ## Style, types and import layers.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --threads
 	$(BIN)/lint-imports
 
 format: $(VENV)/.test  ## Put the code into the common form.
