@@ -39,16 +39,6 @@ def chromium() -> str | None:
     return next((p for name in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(name))), None)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Programs of the fast suite are compiled without optimisation, which is half of its time.
-
-    They run once and on little data. What is slow, the commands of `.ci/run` and all that comes with XLA_FLAGS of its
-    own are compiled as they are for users. XLA reads the variable when it is first used.
-    """
-    if "not slow" in config.option.markexpr:
-        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     wanted = 0
     for item in items:

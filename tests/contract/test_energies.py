@@ -165,6 +165,15 @@ OTHERS = {
     "ParticleNet": lambda: energies.ParticleNet((3, 2), width=4, num_layers=1, num_waves=4, key=KEY),
     "joint with a label": joint,
     "AtLevel": lambda: energies.AtLevel(energies.NoiseConditionalMLP(2, hidden=(8,), key=KEY), 0.5),
+    "ConditionalMLP": lambda: energies.ConditionalMLP(2, 3, hidden=(4,), key=KEY),
+    "GraphNet": lambda: energies.GraphNet(3, [(0, 1), (1, 2)], width=4, num_layers=1, key=KEY),
+    # Blocks begin as the identity, where their first filters have no slope.
+    "ResNet": lambda: jax.tree.map(
+        lambda leaf: leaf + 0.1 if eqx.is_inexact_array(leaf) else leaf,
+        energies.ResNet(Binary((2, 2)), channels=(2,), num_blocks=1, key=KEY),
+    ),
+    "LatentGaussian": lambda: densities.LatentGaussian(2, latent_dim=1, hidden=(4,), key=KEY),
+    "Mixed": lambda: energies.Mixed((ising(), Tempered(ising(), 0.4)), jnp.asarray([0.2, -0.3])),
     "given the label": lambda: Conditional(joint(), "label").given(jnp.asarray(2, jnp.int8)),
 }
 

@@ -102,7 +102,7 @@ def test_the_table_has_every_kernel():
 
 # BlackJAX's kernels compile for ten seconds each; those that follow have another row.
 LATER = {"nuts-box", "mclmc-mixture", "adjusted-mclmc-box"}
-AGAIN = {"heat-bath-rbm", "mala-mixture"}
+AGAIN = {"heat-bath-rbm", "mala-mixture", "dmala-rbm"}
 
 
 def _marks(row):

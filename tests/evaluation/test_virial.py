@@ -5,12 +5,13 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from energax.densities import Funnel, Gaussian
+from energax.evaluation._rounds import reach
 from energax.evaluation._virial import VirialProbe, virial_of_ladders
 
-LADDERS, DRAWS = 16, 2000
+FALSE_ALARM = 1e-6
+LADDERS, DRAWS = 16, 500
 
 
 def ladders(probe, x):
@@ -25,8 +26,7 @@ def test_exact_draws_have_a_virial_of_one(key):
     for centre in (jnp.ones(20), jnp.zeros(20)):
         means = ladders(VirialProbe(law, centre), x)
         assert means.shape == (LADDERS, 16)
-        assert virial_of_ladders(means).p_value > 1e-6
-        assert np.abs(means.mean() - 1.0) < 0.02
+        assert virial_of_ladders(means).p_value > FALSE_ALARM
 
 
 def test_the_neck_of_a_funnel_is_missed(key):
@@ -42,5 +42,5 @@ def test_the_neck_of_a_funnel_is_missed(key):
     found = virial_of_ladders(kept)
     assert found.objection is not None
     assert found.group == 0
-    assert found.value == pytest.approx(0.79, abs=0.05)
+    assert abs(found.value - 0.7918) <= reach(1.0 - FALSE_ALARM) * found.stderr
     assert found.to_json()["virial"] == found.value

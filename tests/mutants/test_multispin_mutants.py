@@ -57,7 +57,10 @@ def test_a_wrong_neighbour_is_seen(name, monkeypatch):
 
 @pytest.mark.parametrize(
     ("rule", "defect"),
-    [pytest.param("metropolis", _old_spin_upside_down, marks=pytest.mark.slow), ("heat bath", _logits_not_doubled)],
+    [
+        pytest.param("metropolis", _old_spin_upside_down, marks=pytest.mark.slow),
+        pytest.param("heat bath", _logits_not_doubled, marks=pytest.mark.slow),
+    ],
 )
 def test_a_wrong_table_is_seen(rule, defect, monkeypatch):
     monkeypatch.setitem(checks.TABLES, rule, defect)
