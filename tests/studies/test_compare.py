@@ -15,7 +15,7 @@ import pytest
 from energax import densities, energies, exact, runs, studies, testing
 from energax._errors import ArgumentError, Diverged, KernelMismatch, RunError
 from energax.cli import main
-from energax.cli._compare_objectives import seconds
+from energax.cli._study import seconds
 from energax.studies import _judge, _trial
 
 KL = {"nce": 0.5, "kernel-stein": 0.25, "cd": 0.125}

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from energax import report, runs, studies
-from energax.cli._compare_objectives import names, seconds
+from energax import report, studies
 from energax.cli._output import Output
 from energax.cli._parse import flat, parse
+from energax.cli._study import names, print_failures, run_study, seconds, study_directory
 
 
 def compare(arguments: Sequence[str]) -> int:
@@ -37,24 +34,26 @@ def compare(arguments: Sequence[str]) -> int:
         seeds=asked.seeds,
         binarize=asked.binarize,
     )
-    stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(asked.data).stem).strip("-").lower() or "data"
-    return run_models(plan, Path(asked.out or Path("runs") / f"models-{stem}"), Output(json=asked.json))
+    return run_models(plan, study_directory(asked.out, "models", asked.data), Output(json=asked.json))
 
 
 def run_models(plan: studies.ModelComparison, directory: Path, output: Output) -> int:
     """Make the runs of a comparison that are left, and write its results and its page."""
-    output.say(f"Study {directory}: {len(plan.models)} models, {plan.seeds} runs of {plan.budget:g} s each")
-    for name, reason in plan.left_out.items():
-        output.say(f"  without {name}: {reason}")
-    with output.counting("comparing") as progress:
-        compared = studies.compare_models(plan, directory, progress)
-    found = runs.plain(compared.to_json())
-    if compared.trials:
-        runs.replace_file(directory / "results.json", (json.dumps(found, indent=2) + "\n").encode())
-        path = report.write_models(found, studies.shown_arrays(plan, directory), directory / "report.html")
-        _show(output, found, path)
+
+    def show(found: dict[str, Any]) -> None:
+        arrays = studies.shown_arrays(plan, directory)
+        _show(output, found, report.write_models(found, arrays, directory / "report.html"))
+
+    compared = run_study(
+        directory,
+        output,
+        f"{len(plan.models)} models, {plan.seeds} runs of {plan.budget:g} s each",
+        plan.left_out,
+        lambda progress: studies.compare_models(plan, directory, progress),
+        "results.json",
+        show,
+    )
     if compared.result == "interrupted":
-        output.say(f"Stopped and saved. Continue with: energax resume {shlex.quote(str(directory))}")
         return 130
     return 1 if all("failure" in trial for trial in compared.trials) else 0
 
@@ -66,9 +65,7 @@ def _show(output: Output, found: dict[str, Any], path: Path) -> None:
     for head, rows in report.model_tables(found):
         output.columns(head, rows)
         output.out.print()
-    for name, row in found["models"].items():
-        for text in row["failures"]:
-            output.out.print(f"{name} failed: {text}", markup=False)
+    print_failures(output, [(name, row["failures"]) for name, row in found["models"].items()])
     output.show_path(path)
 
 

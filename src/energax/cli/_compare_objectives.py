@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from energax import report, runs, studies
-from energax._errors import ArgumentError
 from energax.cli._output import Output
 from energax.cli._parse import flat, parse
-
-_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+from energax.cli._study import names, print_failures, run_study, seconds, study_directory
 
 
 def compare_objectives(arguments: Sequence[str]) -> int:
@@ -42,51 +37,24 @@ def compare_objectives(arguments: Sequence[str]) -> int:
         num_steps=asked.num_steps,
         model=asked.model,
     )
-    stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(asked.data).stem).strip("-").lower() or "data"
-    directory = Path(asked.out or Path("runs") / f"compare-{stem}")
+    directory = study_directory(asked.out, "compare", asked.data)
     return run_comparison(plan, directory, Output(json=asked.json), markdown=asked.markdown)
 
 
 def run_comparison(plan: studies.Comparison, directory: Path, output: Output, *, markdown: bool = False) -> int:
     """Make the runs of a study that are left, and write its table and its page."""
-    output.say(f"Study {directory}: {len(plan.objectives)} objectives, {plan.seeds} runs each")
-    for name, reason in plan.left_out.items():
-        output.say(f"  without {name}: {reason}")
-    with output.counting("comparing") as progress:
-        compared = studies.compare(plan, directory, progress)
-    found = runs.plain(compared.to_json())
-    if compared.trials:
-        runs.replace_file(directory / "comparison.json", (json.dumps(found, indent=2) + "\n").encode())
-        path = report.write_comparison(found, directory / "report.html")
-        _show(output, found, path, markdown=markdown)
-    if compared.result == "interrupted":
-        output.say(f"Stopped and saved. Continue with: energax resume {shlex.quote(str(directory))}")
-        return 130
-    return 0
-
-
-def seconds(text: str) -> float:
-    """A time such as 30, 30s, 5m or 1h.
-
-    Raises:
-        ArgumentError: It is none.
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*", text)
-    if found is None or found.group(2) not in _SECONDS or not float(found.group(1)) > 0:
-        raise ArgumentError(f"--budget needs a time such as 30s or 5m, got {text!r}.")
-    return float(found.group(1)) * _SECONDS[found.group(2)]
-
-
-def names(flag: str, text: str, example: str) -> list[str]:
-    """Names with commas between them.
-
-    Raises:
-        ArgumentError: There are none.
-    """
-    found = [name.strip() for name in text.split(",") if name.strip()]
-    if not found:
-        raise ArgumentError(f"--{flag} is empty: name some, as {example}.")
-    return found
+    compared = run_study(
+        directory,
+        output,
+        f"{len(plan.objectives)} objectives, {plan.seeds} runs each",
+        plan.left_out,
+        lambda progress: studies.compare(plan, directory, progress),
+        "comparison.json",
+        lambda found: _show(
+            output, found, report.write_comparison(found, directory / "report.html"), markdown=markdown
+        ),
+    )
+    return 130 if compared.result == "interrupted" else 0
 
 
 def _show(output: Output, found: dict[str, Any], path: Path, *, markdown: bool) -> None:
@@ -97,9 +65,7 @@ def _show(output: Output, found: dict[str, Any], path: Path, *, markdown: bool) 
         print(studies.markdown(found), end="")
         return
     output.columns(*report.comparison_columns(found))
-    for row in found["rows"]:
-        for text in row["failures"]:
-            output.out.print(f"{row['objective']} failed: {text}", markup=False)
+    print_failures(output, [(row["objective"], row["failures"]) for row in found["rows"]])
     output.show_path(path)
 
 

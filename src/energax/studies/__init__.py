@@ -5,6 +5,8 @@ from energax.studies._compare import compare as compare
 from energax.studies._families import FAMILIES as FAMILIES
 from energax.studies._family import Family as Family
 from energax.studies._family import Recipe as Recipe
+from energax.studies._in_turn import AbstractCompared as AbstractCompared
+from energax.studies._in_turn import Progress as Progress
 from energax.studies._markdown import markdown as markdown
 from energax.studies._markdown import words_table as words_table
 from energax.studies._models import ComparedModels as ComparedModels
@@ -27,12 +29,14 @@ __all__ = [
     "FAMILIES",
     "SAMPLE_METRICS",
     "WORDS",
+    "AbstractCompared",
     "AbstractPlan",
     "Compared",
     "ComparedModels",
     "Comparison",
     "Family",
     "ModelComparison",
+    "Progress",
     "Recipe",
     "Uncertainty",
     "UncertaintyPlan",

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from energax.runs import environment
+from energax.studies._in_turn import AbstractCompared, OnWay, Progress, in_turn
 from energax.studies._plan import Comparison
-from energax.studies._trial import Interrupted, directory_of, finished, run_trial
+from energax.studies._trial import directory_of, finished, run_trial
 from energax.studies._words import WORDS
-
-Progress = Callable[[float, int, str], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Compared:
-    """What a comparison found.
-
-    Attributes:
-        plan: What was compared.
-        trials: One mapping a run that has ended, in the order in which they were made.
-        environment: Versions and platform.
-        result: ``"successful"`` or ``"interrupted"``.
-    """
+class Compared(AbstractCompared):
+    """What a comparison of objectives found."""
 
     plan: Comparison
-    trials: list[dict[str, Any]]
-    environment: dict[str, Any]
-    result: str
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -39,22 +26,12 @@ class Compared:
         by_name = {name: [t for t in self.trials if t["objective"] == name] for name in self.plan.objectives}
         return sorted((_row(name, trials) for name, trials in by_name.items() if trials), key=_rank)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "plan": dataclasses.asdict(self.plan),
-            "command": self.plan.command,
-            "rows": self.rows,
-            "trials": self.trials,
-            "environment": self.environment,
-            "result": self.result,
-        }
+    def table(self) -> dict[str, Any]:
+        return {"rows": self.rows}
 
 
 def compare(plan: Comparison, directory: Path, progress: Progress | None = None) -> Compared:
     """Make all runs of a comparison that have not been made yet.
-
-    The first seed of every objective comes before the second of any, so that a study that is stopped has told most.
 
     Args:
         plan: What is compared; see `plan_comparison`.
@@ -64,27 +41,22 @@ def compare(plan: Comparison, directory: Path, progress: Progress | None = None)
     Raises:
         RunError: The directory holds something else, or the disk refuses.
     """
-    tell = progress or (lambda done, total, text: None)
     plan.save(directory)
-    todo = [(name, seed) for seed in range(plan.seeds) for name in plan.objectives]
-    trials, result = [], "successful"
-    for done, (name, seed) in enumerate(todo):
-        found = finished(directory_of(directory, name, seed))
-        if found is None:
-            what = f"{name}, run {seed + 1} of {plan.seeds}"
-            tell(done, len(todo), what)
 
-            def on_log(step: int, total: int, done: int = done, what: str = what) -> None:
-                tell(done + min(step / total, 0.999), len(todo), f"{what}: update {step} of {total}")
+    def make(name: str, seed: int, on_way: OnWay) -> dict[str, Any]:
+        return run_trial(
+            plan, directory, name, seed, lambda step, total: on_way(step / total, f"update {step} of {total}")
+        )
 
-            try:
-                found = run_trial(plan, directory, name, seed, on_log)
-            except (Interrupted, KeyboardInterrupt):
-                result = "interrupted"
-                break
-            tell(done + 1, len(todo), f"{what}: {outcome(found)}")
-        trials.append(found)
-    return Compared(plan, trials, {**environment(), "cpus": os.cpu_count()}, result)
+    found = in_turn(
+        plan.objectives,
+        plan.seeds,
+        finished=lambda name, seed: finished(directory_of(directory, name, seed)),
+        make=make,
+        outcome=outcome,
+        progress=progress,
+    )
+    return Compared(plan, *found)
 
 
 def outcome(trial: Mapping[str, Any]) -> str:

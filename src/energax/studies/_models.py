@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +12,21 @@ import numpy as np
 
 from energax import exact
 from energax.data import Data
-from energax.runs import environment
 from energax.studies._demonstrations import GRID
 from energax.studies._families import FAMILIES
+from energax.studies._in_turn import AbstractCompared, Progress, in_turn
 from energax.studies._models_plan import ModelComparison
 from energax.studies._models_trial import finished_model, path_of, run_model
-from energax.studies._trial import Interrupted
-
-Progress = Callable[[float, int, str], None]
 
 _NUM_SHOWN = 400
 _NOT_AVERAGED = ("model", "seed", "likelihood_kind", "interval", "failure")
 
 
 @dataclasses.dataclass(frozen=True)
-class ComparedModels:
-    """What a comparison of models found.
-
-    Attributes:
-        plan: What was compared.
-        trials: One mapping a run that has ended, in the order in which they were made.
-        environment: Versions and platform.
-        result: ``"successful"`` or ``"interrupted"``.
-    """
+class ComparedModels(AbstractCompared):
+    """What a comparison of models found."""
 
     plan: ModelComparison
-    trials: list[dict[str, Any]]
-    environment: dict[str, Any]
-    result: str
 
     @property
     def models(self) -> dict[str, dict[str, Any]]:
@@ -48,22 +34,12 @@ class ComparedModels:
         by_name = {name: [t for t in self.trials if t["model"] == name] for name in self.plan.models}
         return {name: summary(trials) for name, trials in by_name.items() if trials}
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "plan": dataclasses.asdict(self.plan),
-            "command": self.plan.command,
-            "models": self.models,
-            "trials": self.trials,
-            "environment": self.environment,
-            "result": self.result,
-        }
+    def table(self) -> dict[str, Any]:
+        return {"models": self.models}
 
 
 def compare_models(plan: ModelComparison, directory: Path, progress: Progress | None = None) -> ComparedModels:
     """Make all runs of a comparison that have not been made yet.
-
-    The first seed of every model comes before the second of any, so that a study that is stopped has told most.
 
     Args:
         plan: What is compared; see `plan_models`.
@@ -73,27 +49,16 @@ def compare_models(plan: ModelComparison, directory: Path, progress: Progress | 
     Raises:
         RunError: The directory holds something else, or the disk refuses.
     """
-    tell = progress or (lambda done, total, text: None)
     plan.save(directory)
-    todo = [(name, seed) for seed in range(plan.seeds) for name in plan.models]
-    trials, result = [], "successful"
-    for done, (name, seed) in enumerate(todo):
-        found = finished_model(path_of(directory, name, seed))
-        if found is None:
-            what = f"{name}, run {seed + 1} of {plan.seeds}"
-            tell(done, len(todo), what)
-
-            def on_way(part: float, text: str, done: int = done, what: str = what) -> None:
-                tell(done + min(part, 0.999), len(todo), f"{what}: {text}")
-
-            try:
-                found = run_model(plan, directory, name, seed, on_way)
-            except (Interrupted, KeyboardInterrupt):
-                result = "interrupted"
-                break
-            tell(done + 1, len(todo), f"{what}: {outcome_of_model(found)}")
-        trials.append(found)
-    return ComparedModels(plan, trials, {**environment(), "cpus": os.cpu_count()}, result)
+    found = in_turn(
+        plan.models,
+        plan.seeds,
+        finished=lambda name, seed: finished_model(path_of(directory, name, seed)),
+        make=lambda name, seed, on_way: run_model(plan, directory, name, seed, on_way),
+        outcome=outcome_of_model,
+        progress=progress,
+    )
+    return ComparedModels(plan, *found)
 
 
 def outcome_of_model(trial: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,17 @@ import jax
 import numpy as np
 
 from energax import runs
-from energax._errors import ArgumentError, EnergaxError, RunError
+from energax._errors import ArgumentError, RunError
 from energax._typing import PRNGKey
 from energax.data import Data
 from energax.studies._demonstrations import demonstrations
 from energax.studies._families import family
 from energax.studies._family import Recipe
+from energax.studies._in_turn import Interrupted, OnWay, Updates, failure_of, keep_trial
 from energax.studies._models_judge import judge_model
 from energax.studies._models_plan import ModelComparison
 from energax.studies._subjects import AbstractSubject, Energetic, Generated
-from energax.studies._trial import Interrupted
 from energax.training import Learner, checkpoints, fit, load_energy, read_metrics
-
-Tell = Callable[[float, str], None]
 
 _OVER = 1.1
 """A run ends after this many times its budget, however slow the machine has become."""
@@ -53,7 +50,7 @@ def finished_model(directory: Path) -> dict[str, Any] | None:
         return None
 
 
-def run_model(plan: ModelComparison, study: Path, model: str, seed: int, tell: Tell) -> dict[str, Any]:
+def run_model(plan: ModelComparison, study: Path, model: str, seed: int, tell: OnWay) -> dict[str, Any]:
     """Make one run, or what is left of it, and store what it found.
 
     A failure of the model is a finding; a disk that refuses is not.
@@ -80,11 +77,8 @@ def run_model(plan: ModelComparison, study: Path, model: str, seed: int, tell: T
     except (Interrupted, RunError, OSError, KeyboardInterrupt):
         raise
     except Exception as error:
-        # One model that fails must not lose the others; what happened is told in its row.
-        text = str(error) if isinstance(error, EnergaxError) else f"{type(error).__name__}: {error}"
-        found["failure"] = " ".join(text.split())[:500]
-    content = json.dumps(runs.plain(found), indent=2) + "\n"
-    runs.replace_file(directory.with_suffix(".json"), content.encode())
+        found["failure"] = failure_of(error)[:500]
+    keep_trial(directory, found)
     return found
 
 
@@ -104,7 +98,7 @@ class Trial:
     directory: Path
     model: str
     seed: int
-    tell: Tell
+    tell: OnWay
 
     def run(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Train, judge, and show."""
@@ -161,13 +155,17 @@ class Trial:
                 directory=self.directory,
                 resume=True,
                 keep=1,
-                hooks=(_Teller(self.tell, num_steps),),
+                hooks=(Updates(self._at_update, num_steps),),
                 max_seconds=left,
             )
             if result.interrupted:
                 raise Interrupted
             return result.energy
         return load_energy(self.directory, like=learner.energy)
+
+    def _at_update(self, step: int, total: int) -> None:
+        """Training is the larger part of a run."""
+        self.tell(0.85 * step / total, f"update {step} of {total}")
 
     def _subject(self, trained: Any, recipe: Recipe, data: Data) -> AbstractSubject:
         if recipe.kernel is None:
@@ -211,18 +209,6 @@ def pilot_speed(recipe: Recipe, data: Data, budget: float, key: PRNGKey) -> tupl
         # The best of several: what else runs on the machine may go, and a run ends with its time anyhow.
         took = max(min(timed(1 + steps) for _ in range(_NUM_PILOTS)) - second, 1e-6)
     return max(first - second, 0.0), steps / took
-
-
-class _Teller:
-    """Passes the progress of a run on: training is its larger part."""
-
-    def __init__(self, tell: Tell, total: int) -> None:
-        self._tell, self._total = tell, total
-
-    def on_log(self, step: int, metrics: Any) -> None:
-        """Tell it."""
-        del metrics
-        self._tell(0.85 * step / self._total, f"update {step} of {self._total}")
 
 
 def _needed(found: dict[str, Any]) -> float:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from energax import runs
-from energax._errors import EnergaxError, RunError
+from energax._errors import RunError
 from energax.runs import Run
+from energax.studies._in_turn import Interrupted, Updates, failure_of, keep_trial
 from energax.studies._judge import judge
 from energax.studies._plan import Comparison
 from energax.training import fit, read_metrics
@@ -19,10 +20,6 @@ from energax.training import fit, read_metrics
 _PILOT_STEPS = 30
 _PILOT_EVERY = 10
 _MOST_STEPS = 1_000_000
-
-
-class Interrupted(Exception):
-    """A trial was stopped and saved."""
 
 
 def directory_of(study: Path, objective: str, seed: int) -> Path:
@@ -61,11 +58,8 @@ def run_trial(
     except (Interrupted, RunError):
         raise
     except Exception as error:
-        # One objective that fails must not lose the others; what happened is told in its row.
-        text = str(error) if isinstance(error, EnergaxError) else f"{type(error).__name__}: {error}"
-        found["failure"] = " ".join(text.split())
-    content = json.dumps(runs.plain(found), indent=2) + "\n"
-    runs.replace_file(directory.with_suffix(".json"), content.encode())
+        found["failure"] = failure_of(error)
+    keep_trial(directory, found)
     return found
 
 
@@ -82,22 +76,10 @@ def _trained_and_judged(
         config, data = plan.planned(objective, seed, {"num_steps": _num_steps(plan, directory.parent, objective)})
         run = Run.create(config, data, out=directory)
     total = run.config.training.num_steps
-    result = run.fit(resume=True, hooks=(_Teller(on_log, total),))
+    result = run.fit(resume=True, hooks=(Updates(on_log, total),))
     if result.interrupted:
         raise Interrupted
     return {"num_parameters": runs.num_parameters(run.energy), **_times(directory, total), **judge(run)}
-
-
-class _Teller:
-    """Passes the progress of a run on."""
-
-    def __init__(self, on_log: Callable[[int, int], None], total: int) -> None:
-        self._tell, self._total = on_log, total
-
-    def on_log(self, step: int, metrics: Any) -> None:
-        """Tell it."""
-        del metrics
-        self._tell(step, self._total)
 
 
 def _num_steps(plan: Comparison, folder: Path, objective: str) -> int:

@@ -16,7 +16,7 @@ from energax.energies._base import AbstractEnergy
 from energax.energies._capabilities import is_confined
 from energax.energies.neural._activations import ACTIVATIONS, check_activation
 from energax.energies.neural._confinement import Confinement
-from energax.energies.neural._convolution import WIDTH, strided_convolution
+from energax.energies.neural._convolution import initial_filters, strided_convolution
 from energax.energies.neural._mlp import default_confinement
 from energax.spaces import AbstractArraySpace, Euclidean
 
@@ -69,13 +69,10 @@ class ConvNet(AbstractEnergy):
         self.activation = activation
         height, width, *colours = self.space.shape
         keys = jax.random.split(key, len(channels) + 1)
-        filters = []
-        for layer, (fan_in, out) in enumerate(zip((*(colours or [1]), *channels), channels, strict=False)):
-            size = (WIDTH * WIDTH * fan_in, out)
-            filters.append(jax.random.normal(keys[layer], size) * np.sqrt(2 / size[0]).astype(np.float32))
         for _ in channels[1:]:
             height, width = -(-height // 2), -(-width // 2)
-        self.filters = tuple(filters)
+        widths = zip((*(colours or [1]), *channels), channels, keys, strict=False)
+        self.filters = tuple(initial_filters(fan_in, out, layer_key) for fan_in, out, layer_key in widths)
         self.biases = tuple(jnp.zeros(out) for out in channels)
         self.readout = eqx.nn.Linear(height * width * channels[-1], "scalar", key=keys[-1])
 

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
+
+from energax._typing import PRNGKey
 
 WIDTH = 3
 """Side of all filters."""
+
+
+def initial_filters(fan_in: int, out: int, key: PRNGKey) -> Float[Array, "patch out"]:
+    """Filters of a new network, normal with variance 2 / entries of a patch."""
+    size = (WIDTH * WIDTH * fan_in, out)
+    return jax.random.normal(key, size) * np.sqrt(2 / size[0]).astype(np.float32)
 
 
 def strided_convolution(

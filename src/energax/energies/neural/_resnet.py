@@ -16,7 +16,7 @@ from energax.energies._base import AbstractEnergy
 from energax.energies._capabilities import is_confined
 from energax.energies.neural._activations import ACTIVATIONS, check_activation
 from energax.energies.neural._confinement import Confinement
-from energax.energies.neural._convolution import WIDTH, strided_convolution
+from energax.energies.neural._convolution import WIDTH, initial_filters, strided_convolution
 from energax.energies.neural._mlp import default_confinement
 from energax.energies.neural._sites import num_site_features, site_features
 from energax.spaces import AbstractArraySpace, Euclidean
@@ -85,10 +85,10 @@ class ResNet(AbstractEnergy):
         colours = self.space.shape[2] if len(self.space.shape) == 3 else 1
         widths = (colours * num_site_features(self.space), *channels)
         keys = iter(jax.random.split(key, len(channels) * (num_blocks + 1) + 1))
-        self.stages = tuple(_filters(m, n, next(keys)) for m, n in zip(widths, channels, strict=False))
+        self.stages = tuple(initial_filters(m, n, next(keys)) for m, n in zip(widths, channels, strict=False))
         self.biases = tuple(jnp.zeros(n) for n in channels)
         self.blocks = tuple(
-            tuple((_filters(n, n, next(keys)), jnp.zeros((WIDTH**2 * n, n))) for _ in range(num_blocks))
+            tuple((initial_filters(n, n, next(keys)), jnp.zeros((WIDTH**2 * n, n))) for _ in range(num_blocks))
             for n in channels
         )
         self.readout = eqx.nn.Linear(channels[-1], "scalar", key=next(keys))
@@ -103,11 +103,6 @@ class ResNet(AbstractEnergy):
                 h = h + strided_convolution(act(strided_convolution(act(h), first, 1)), second, 1)
         value = self.readout(jnp.sum(act(h), axis=(0, 1)))
         return value if self.confinement is None else value + self.confinement(x)
-
-
-def _filters(fan_in: int, out: int, key: PRNGKey) -> Array:
-    size = (WIDTH * WIDTH * fan_in, out)
-    return jax.random.normal(key, size) * np.sqrt(2 / size[0]).astype(np.float32)
 
 
 @is_confined.register
