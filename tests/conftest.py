@@ -19,6 +19,8 @@ import pytest
 # Tracing makes millions of objects that stay, which the default of 700 would look through again and again.
 gc.set_threshold(50_000, 20, 20)
 
+_MOST_MAPPINGS = 8_000
+
 _WANTED_DATA = pytest.StashKey[int]()
 
 
@@ -37,6 +39,33 @@ def data_folder() -> Path:
 def chromium() -> str | None:
     """Path of a Chromium binary, None where there is none."""
     return next((p for name in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(name))), None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Programs of the fast suite are compiled without optimisation, which is half of its time.
+
+    They run once and on little data. What is slow, the commands of `.ci/run` and all that comes with XLA_FLAGS of its
+    own are compiled as they are for users. XLA reads the variable when it is first used.
+    """
+    if "not slow" in config.option.markexpr:
+        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Forget compiled programs between files, where a process holds many.
+
+    Each program holds some mappings of memory, of which Linux allows a process 65,530; beyond that the compiler dies
+    with a segmentation fault. Compiling becomes slow long before.
+    """
+    if nextitem is not None and nextitem.path != item.path and _num_mappings() > _MOST_MAPPINGS:
+        jax.clear_caches()
+        gc.collect()
+
+
+def _num_mappings() -> int:
+    maps = Path("/proc/self/maps")
+    return len(maps.read_bytes().splitlines()) if maps.exists() else 0
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -14,7 +14,7 @@ EXACT = ("rbm", "ising", "packed")
 @pytest.fixture(scope="module")
 def told() -> dict:
     script = Path(__file__).with_name("sharded_chains.py")
-    flags = "--xla_force_host_platform_device_count=8"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=300, check=False
