@@ -134,13 +134,68 @@ def test_mistakes_are_one_line_and_leave_nothing_behind(files, monkeypatch, caps
     assert not any(files.glob("runs/*"))
 
 
+ROWS = np.arange(150)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"labels": LABELS - 1}, "Labels are out of range: node 0 has the label -1"),
+        ({"labels": LABELS * 2}, "Labels are out of range: they go up to 4, but no node has the label 1"),
+        ({"labels": LABELS * 0}, "of one class: there is nothing to predict"),
+        ({"labels": LABELS // 2}, "A graph of 2 classes has none to leave out"),
+        ({"labels": np.where(ROWS == 0, 3, LABELS)}, "0 of the 30 test nodes are out of distribution"),
+        ({"features": np.full((150, 2), np.nan)}, "300 numbers that are NaN or infinite in single precision"),
+        ({"features": np.ones((149, 2))}, "`features` has 149 rows, but `labels` has 150 nodes"),
+        ({"edge_index": [[0], [150]]}, "Edge 0 joins 0 – 150, but nodes are numbered from 0 to 149"),
+        ({"edge_index": [[0, 1]]}, "`edges` must have the shape (2, edges); got (1, 2)"),
+    ],
+)
+def test_bad_graphs_are_one_line(files, tmp_path, monkeypatch, capsys, changed, words):
+    monkeypatch.chdir(tmp_path)
+    with np.load(files / "small.npz") as file:
+        np.savez(tmp_path / "bad.npz", **{**file, **changed})
+    assert main(["uncertainty", "bad.npz", "--method", "gebm"]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") <= 2
+
+
+def test_small_graphs_in_parts_are_scored_and_told(tmp_path, capsys):
+    """Twenty nodes of a class, one of them isolated, in two parts; features far from norm 1."""
+    labels = np.arange(60) % 3
+    start = np.asarray([i for i in range(57) if i // 30 == (i + 3) // 30])
+    features = 1e25 * (RNG.random((60, 12)) < np.where(np.arange(12)[None] % 3 == labels[:, None], 0.6, 0.15))
+    np.savez(tmp_path / "parts.npz", features=features, edge_index=np.stack([start, start + 3])[:, 1:], labels=labels)
+    options = ["--splits", "1", "--inits", "1", "--method", "gebm,gkde", "--shift", "homophily", "--json"]
+    assert main(["uncertainty", str(tmp_path / "parts.npz"), *options, "--out", str(tmp_path / "out")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert "isolated" in told["notes"][0]
+    assert "disconnected" in told["notes"][1]
+    assert 0.0 <= told["results"]["gebm"]["homophily"]["auc_roc"]["mean"] <= 1.0
+
+
 def test_outputs_that_do_not_fit_the_graph(files, tmp_path):
     with np.load(files / "outputs.npz") as file:
         arrays = dict(file)
-    np.savez(tmp_path / "short.npz", **{**arrays, "train": arrays["train"][:5]})
-    plan = plan_uncertainty(str(files / "small.npz"), outputs=str(tmp_path / "short.npz"))
-    with pytest.raises(DataError, match=r"train in .*short.npz has the shape \(5,\)"):
-        uncertainty(plan)
+    bad = {
+        r"train in .*bad.npz has the shape \(5,\)": {"train": arrays["train"][:5]},
+        "valid in .*bad.npz must hold truth values": {"valid": ROWS},
+        "valid in .*bad.npz holds no node": {"valid": ROWS < 0},
+        "60 nodes in .* are both in train and in ood": {"ood": ROWS < 120},
+        "must come first: they go up to 2, and there are 2": {
+            "ood": LABELS == 0,
+            "train": LABELS == 1,
+            "valid": LABELS == 2,
+        },
+        "Class 1 has no training node": {"train": LABELS != 1},
+        "`logits` holds 450 numbers that are NaN": {"logits": np.full((150, 3), np.nan)},
+        "outputs of 149 nodes, but the graph has 150": {k: v[1:] for k, v in arrays.items() if v.ndim == 2},
+    }
+    for words, changed in bad.items():
+        np.savez(tmp_path / "bad.npz", **{**arrays, **changed})
+        with pytest.raises(DataError, match=words):
+            uncertainty(plan_uncertainty(str(files / "small.npz"), outputs=str(tmp_path / "bad.npz")))
     with pytest.raises(ArgumentError, match="--method is empty"):
         plan_uncertainty("cora-ml", method=",")
 

@@ -37,8 +37,8 @@ def test_edges_are_stored_once_in_both_directions_without_loops():
         ([[0], [1]], [0.5, 1], None, DataError, "`labels` must hold whole numbers"),
         ([0, 1], [0, 1], None, ShapeError, "`edges` must have the shape"),
         ([[0], [1]], [], None, DataError, "no nodes"),
-        ([[0], [1]], [0, 1], [[1.0], [np.nan]], DataError, "1 numbers that are NaN or infinite, the first at node 1"),
-        ([[0], [1]], [0, 1], [[1e300], [0.0]], DataError, "NaN or infinite, the first at node 0"),
+        ([[0], [1]], [0, 1], [[1.0], [np.nan]], DataError, "1 numbers that are NaN or infinite"),
+        ([[0], [1]], [0, 1], [[1e300], [0.0]], DataError, "infinite in single precision, the first at node 0"),
         ([[0], [1]], [0, 1], sp.csr_matrix([[0, 1.0], [np.inf, 0]]), DataError, "the first at node 1"),
         ([[0], [1]], [0, 1], np.ones((3, 1)), ShapeError, "3 rows, but `labels` has 2 nodes"),
         ([[0], [1]], [0, 1], np.ones(2), ShapeError, "must be a matrix of numbers"),
@@ -70,8 +70,11 @@ def test_files_of_both_formats(tmp_path):
     with pytest.raises(DataError, match="holds no graph: it needs labels"):
         systems.load_graph(tmp_path / "other.npz")
     (tmp_path / "text.npz").write_text("text")
-    with pytest.raises(DataError, match="cannot be read as a graph"):
+    with pytest.raises(DataError, match=r"cannot be read as a graph: it is no \.npz file"):
         systems.load_graph(tmp_path / "text.npz")
+    np.savez(tmp_path / "fewer.npz", labels=graph.labels[:50], **arrays)
+    with pytest.raises(DataError, match="50 labels, but adj is 60 × 60"):
+        systems.load_graph(tmp_path / "fewer.npz")
     with pytest.raises(DataError, match=r"no named graph and no file\. Did you mean 'cora-ml'"):
         systems.load_graph("cora-mk")
 
@@ -94,6 +97,9 @@ def test_splits_share_their_test_nodes_and_train_in_distribution():
         np.testing.assert_array_equal(np.bincount(graph.labels[split.train]), [5, 5])
         np.testing.assert_array_equal(np.bincount(graph.labels[split.test]), [10, 10, 10])
         assert (split.train | split.valid | split.test | ood).all()
+    small = systems.split_nodes(ring(30), seed=0)
+    np.testing.assert_array_equal(np.bincount(ring(30).labels[small.train]), [4, 4, 4])
+    np.testing.assert_array_equal(np.bincount(ring(30).labels[small.valid]), [4, 4, 4])
     with pytest.raises(DataError, match="Class 0 has no training node"):
         systems.split_nodes(graph, seed=0, test_share=0.999)
 
@@ -118,6 +124,10 @@ def test_structural_shifts_follow_their_definitions():
         assert low[nodes].sum() == 2
     with pytest.raises(ArgumentError, match="between 1 and 1 can be left out"):
         systems.leave_out_classes(ring(), 2)
+    with pytest.raises(ArgumentError, match="2 classes has none to leave out: ask for other shifts"):
+        systems.leave_out_classes(graph)
+    with pytest.raises(DataError, match="of one class: there is nothing to predict"):
+        systems.shift("homophily")(ring(60, 1))
 
 
 @pytest.mark.parametrize(
@@ -144,6 +154,16 @@ def test_feature_shifts_change_shifted_nodes_only(name):
         # 2400 coins: six standard deviations are 0.06
         assert abs((new > 0).mean() - rate) < 0.06
         np.testing.assert_allclose(norms[norms > 0], 1.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
+def test_rows_have_norm_1_whatever_their_size(form, size):
+    graph = ring()
+    scaled = Graph(graph.edges, graph.labels, form(size * np.asarray(graph.features)))
+    found, expected = (systems.shift("homophily")(g).after.features for g in (scaled, graph))
+    dense = found.toarray() if sp.issparse(found) else found
+    np.testing.assert_allclose(dense, expected, rtol=1e-6)
 
 
 def test_features_of_real_numbers_are_drawn_from_normal_laws():

@@ -147,11 +147,36 @@ def _read_outputs(path: Path, graph: Graph) -> tuple[NodeOutputs, dict[str, Bool
             f"{path} lacks {', '.join(missing)}: it needs {', '.join(_OUTPUTS)} with a row for each node, the mask "
             f"train, and may have the masks valid, test and ood, {' and '.join(_OPTIONAL)}."
         )
-    masks = {name: arrays[name].astype(bool) for name in ("train", "valid", "test", "ood") if name in arrays}
-    for name, mask in masks.items():
-        if mask.shape != (graph.num_nodes,):
-            raise DataError(f"{name} in {path} has the shape {mask.shape}, but the graph has {graph.num_nodes} nodes.")
+    masks = {n: _mask(f"{n} in {path}", arrays[n], graph) for n in ("train", "valid", "test", "ood") if n in arrays}
+    _check_masks(masks, path, graph)
     outputs = NodeOutputs(**{name: arrays[name] for name in (*_OUTPUTS, *_OPTIONAL) if name in arrays})
     if outputs.num_nodes != graph.num_nodes:
         raise DataError(f"{path} has outputs of {outputs.num_nodes} nodes, but the graph has {graph.num_nodes}.")
     return outputs, masks
+
+
+def _mask(name: str, array: np.ndarray, graph: Graph) -> Bool[np.ndarray, " n"]:
+    """A mask over the nodes."""
+    if array.shape != (graph.num_nodes,):
+        raise DataError(f"{name} has the shape {array.shape}, but the graph has {graph.num_nodes} nodes.")
+    if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
+        raise DataError(f"{name} must hold truth values, or zeros and ones.")
+    return array.astype(bool)
+
+
+def _check_masks(masks: dict[str, Bool[np.ndarray, " n"]], path: Path, graph: Graph) -> None:
+    """Masks are not empty, what is out of distribution was not learned, and the classes that were come first."""
+    empty = [name for name in ("train", "valid", "test") if name in masks and not masks[name].any()]
+    if empty:
+        raise DataError(f"{empty[0]} in {path} holds no node.")
+    if "ood" not in masks:
+        return
+    ood = masks["ood"]
+    if both := int((masks["train"] & ood).sum()):
+        raise DataError(f"{both} nodes in {path} are both in train and in ood.")
+    known = np.unique(graph.labels[~ood])
+    if known[-1] >= known.size:
+        raise DataError(
+            f"The classes of the nodes in distribution in {path} must come first: they go up to {known[-1]}, and "
+            f"there are {known.size}."
+        )

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64
 
+from energax._errors import DataError
 from energax.estimators import auc_pr, auc_roc, brier_score, calibration_error
 from energax.random import fast_key
 from energax.runs import Pieces
@@ -84,6 +85,12 @@ class Laboratory:
         left_out = NAMED_GRAPHS[self.plan.graph].num_left_out if self.plan.graph in NAMED_GRAPHS else None
         shifted = shift(name)(self.graph, seed=number, num_left_out=left_out)
         nodes = split_nodes(self.graph, seed=number, ood=shifted.ood, test_seed=self.plan.seed)
+        tested = shifted.ood[nodes.test]
+        if tested.all() or not tested.any():
+            raise DataError(
+                f"Under {name} {int(tested.sum())} of the {tested.size} test nodes are out of distribution: there is "
+                "nothing to tell apart."
+            )
         before, inside = network_input(shifted.before), nodes.within(~shifted.ood)
         after = network_input(shifted.after, self.structure)
         networks = [self._network(name, split, k, shifted, before, inside) for k in range(self.plan.inits)]

@@ -151,6 +151,8 @@ def fingerprint(graph: Graph) -> str:
 
 
 def _read(path: Path, name: str) -> Graph:
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path} cannot be read as a graph: it is no .npz file.")
     try:
         # Old files have names as pickled objects beside the arrays; only what is asked for is read.
         with np.load(path, allow_pickle=False) as file:
@@ -162,6 +164,8 @@ def _read(path: Path, name: str) -> Graph:
             else:
                 matrix = _compressed(file, "adj")
                 edges = None if matrix is None else np.stack(matrix.nonzero())
+                if matrix is not None and labels is not None and set(matrix.shape) != {len(labels)}:
+                    raise ValueError(f"{len(labels)} labels, but adj is {matrix.shape[0]} × {matrix.shape[1]}")
                 features = _compressed(file, "attr")
             names = file["class_names"] if "class_names" in known and file["class_names"].dtype.kind == "U" else ()
     except _UNREADABLE as error:

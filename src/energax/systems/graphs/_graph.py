@@ -179,5 +179,8 @@ def _checked_features(features: Any, num_nodes: int) -> Features:
     bad = ~np.isfinite(values)
     if bad.any():
         where = sp.csr_matrix(matrix).tocoo().row[bad][0] if sp.issparse(features) else np.argwhere(bad)[0][0]
-        raise DataError(f"Features hold {int(bad.sum())} numbers that are NaN or infinite, the first at node {where}.")
+        raise DataError(
+            f"Features hold {int(bad.sum())} numbers that are NaN or infinite in single precision, the first at node "
+            f"{where}."
+        )
     return matrix

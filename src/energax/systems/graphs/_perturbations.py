@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -31,8 +32,9 @@ _RATES = {"bernoulli-0": 0.0, "bernoulli-0.5": 0.5, "bernoulli-1": 1.0}
 def unit_rows(features: Features) -> Features:
     """Rows divided by their Euclidean norm; rows of zeros stay."""
     if sp.issparse(features):
-        norms = np.sqrt(np.asarray(features.multiply(features).sum(1)).ravel())
-        return sp.csr_matrix(sp.diags(1.0 / np.where(norms > 0, norms, 1.0)) @ features).astype(np.float32)
+        wide: Any = sp.csr_matrix(features, dtype=np.float64)
+        norms = np.sqrt(np.asarray(wide.multiply(wide).sum(1)).ravel())
+        return sp.csr_matrix(sp.diags(1.0 / np.where(norms > 0, norms, 1.0)) @ wide).astype(np.float32)
     norms = np.linalg.norm(np.asarray(features, np.float64), axis=1, keepdims=True)
     return (features / np.where(norms > 0, norms, 1.0)).astype(np.float32)
 

@@ -55,10 +55,13 @@ class Shift:
             num_left_out: Classes that ``leave-out-class`` leaves out, about two fifths by default.
 
         Raises:
-            DataError: The graph has no features, or too few classes.
+            ArgumentError: Too few classes to leave some out.
+            DataError: The graph has no features, or one class.
         """
         if graph.features is None:
             raise DataError("The graph has no features: shifts need them for networks to be trained.")
+        if graph.num_classes < 2:
+            raise DataError("All nodes of the graph are of one class: there is nothing to predict.")
         ood = self.nodes(graph, num_left_out, seed)
         before = dataclasses.replace(graph.subgraph(~ood), features=unit_rows(graph.features[np.flatnonzero(~ood)]))
         if self.features is None:
@@ -74,6 +77,8 @@ def leave_out_classes(graph: Graph, num: int | None = None) -> Mask:
         ArgumentError: Fewer than one class is left out, or fewer than two are left.
     """
     num = max(2 * graph.num_classes // 5, 1) if num is None else num
+    if graph.num_classes < 3:
+        raise ArgumentError(f"A graph of {graph.num_classes} classes has none to leave out: ask for other shifts.")
     if not 1 <= num <= graph.num_classes - 2:
         raise ArgumentError(
             f"Of {graph.num_classes} classes between 1 and {graph.num_classes - 2} can be left out, so that two "

@@ -15,7 +15,7 @@ class NodeSplit:
     """Masks over the nodes of a graph, (n,) each.
 
     Attributes:
-        train: As many nodes of every in-distribution class as were asked for.
+        train: As many nodes of every in-distribution class as were asked for, or half of a small one.
         valid: All other in-distribution nodes that are not tested.
         test: The same share of every class, in- and out-of-distribution.
     """
@@ -41,13 +41,14 @@ def split_nodes(
     """Split nodes as the published comparisons do: few labels to train on, all others to decide when to stop.
 
     The test nodes are `test_share` of every class, and depend on `test_seed` alone, so that all splits share them.
+    Of a class with few nodes at most half of those that are left are trained on, so that some remain to validate on.
 
     Args:
         graph: The graph.
         seed: Of the training nodes.
         ood: Nodes out of distribution, (n,); none are trained on. All are in distribution without it.
         test_seed: Of the test nodes.
-        num_per_class: Training nodes of each class.
+        num_per_class: Training nodes of each class, if twice as many are left.
         test_share: Share of each class that is tested, in (0, 1).
 
     Raises:
@@ -75,7 +76,7 @@ def split_nodes(
                 f"Class {k} has no training node: {nodes.size} nodes, of which {int(inside[nodes].sum())} are in "
                 "distribution and all of these are tested."
             )
-        train[rng.permutation(free)[:num_per_class]] = True
+        train[rng.permutation(free)[: min(num_per_class, (free.size + 1) // 2)]] = True
     return NodeSplit(train, inside & ~test & ~train, test)
 
 
