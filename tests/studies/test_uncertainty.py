@@ -72,6 +72,15 @@ def test_an_interrupted_study_goes_on_behind_what_it_has(study):
         plan_uncertainty("cora-ml").save(directory)
 
 
+def test_the_command_of_a_plan_asks_for_the_same_plan():
+    for options in ({"inits": 1}, {"shift": "near"}, {"method": "gebm,gkde"}, {"outputs": "file.npz"}):
+        words = plan_uncertainty("small.npz", **options).command.split()
+        given = dict(zip((word[2:] for word in words[3::2]), words[4::2], strict=True))
+        numbers = {name: int(value) for name, value in given.items() if name in ("splits", "inits", "seed")}
+        assert plan_uncertainty("small.npz", **{**given, **numbers}) == plan_uncertainty("small.npz", **options)
+    assert "--method all" in plan_uncertainty("small.npz").command
+
+
 def test_results_have_their_form_and_counts(study):
     told = json.loads(json.dumps(study[3].to_json(), allow_nan=False))
     assert list(told["results"]) == METHODS.split(",")

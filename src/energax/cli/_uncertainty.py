@@ -76,9 +76,9 @@ def run_uncertainty(plan: UncertaintyPlan, directory: Path, output: Output) -> i
     else:
         for note in found.graph.notes:
             output.say(f"note: {note}")
-        for title, head, rows in report.uncertainty_tables(found):
+        for title, head, rows in report.uncertainty_tables(found, spread=False):
             output.out.print(f"\n{title}", markup=False)
-            output.columns(head, rows)
+            output.columns([name.replace("-", "-\n") for name in head], rows)
         output.show_path(path)
     if found.interrupted:
         output.say(f"Stopped and saved. {go_on}")

@@ -46,24 +46,25 @@ class UncertaintyLike(Protocol):
     def interrupted(self) -> bool: ...
 
 
-def uncertainty_tables(found: UncertaintyLike) -> Iterator[Grid]:
-    """Title, head and rows of AUC-ROC, AUC-PR, accuracy and calibration."""
+def uncertainty_tables(found: UncertaintyLike, *, spread: bool = True) -> Iterator[Grid]:
+    """Title, head and rows of AUC-ROC, AUC-PR, accuracy and calibration; standard deviations with `spread`."""
+    cell = _cell if spread else _mean
     shifts = list(found.first)
     for title, metric in (("AUC-ROC", "auc_roc"), ("AUC-PR", "auc_pr")):
         rows = []
         for method, by_shift in found.results.items():
             cells = [by_shift[shift][metric] for shift in shifts]
-            means = [cell["mean"] for cell in cells]
+            means = [one["mean"] for one in cells]
             mean = f"{np.mean(means):.3f}" if all(map(is_finite, means)) else MISSING
-            rows.append([method, *map(_cell, cells), mean])
-        yield title, ["method", *shifts, "mean"], rows
+            rows.append([method, mean, *map(cell, cells)])
+        yield title, ["method", "mean", *shifts], rows
     kinds = [kind for kind in ("clean", "in_distribution", "out_of_distribution") if _known(found.accuracy, kind)]
-    rows = [[kind.replace("_", " "), *(_cell(found.accuracy[s].get(kind)) for s in shifts)] for kind in kinds]
+    rows = [[kind.replace("_", " "), *(cell(found.accuracy[s].get(kind)) for s in shifts)] for kind in kinds]
     yield "Accuracy of the network on test nodes", ["nodes", *shifts], rows
     alike: dict[tuple[str, ...], list[str]] = {}
     for method, by in found.results.items():
         alike.setdefault(tuple(f"{_mean(by[s]['ece'])} ({_mean(by[s]['brier'])})" for s in shifts), []).append(method)
-    yield "Calibration", ["methods", *shifts], [[", ".join(names), *cells] for cells, names in alike.items()]
+    yield "Calibration", ["methods", *shifts], [[_few(names), *cells] for cells, names in alike.items()]
 
 
 def write_uncertainty(found: UncertaintyLike, path: str | os.PathLike[str]) -> Path:
@@ -176,8 +177,12 @@ def _known(accuracy: Mapping[str, Mapping[str, Any]], kind: str) -> bool:
     return any(is_finite(by.get(kind, {}).get("mean")) for by in accuracy.values())
 
 
-def _mean(cell: Mapping[str, Any]) -> str:
-    return f"{cell['mean']:.3f}" if is_finite(cell["mean"]) else MISSING
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) < 3 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _mean(cell: Mapping[str, Any] | None) -> str:
+    return MISSING if cell is None or not is_finite(cell["mean"]) else f"{cell['mean']:.3f}"
 
 
 def _cell(cell: Mapping[str, Any] | None) -> str:

@@ -43,10 +43,13 @@ class UncertaintyPlan(AbstractPlan):
     @property
     def command(self) -> str:
         """The command that asks for it."""
-        parts = ["energax", "uncertainty", self.graph, "--method", ",".join(self.methods)]
+        every = _every_method(self.outputs, self.inits)
+        method = "all" if self.methods == every else ",".join(self.methods)
+        parts = ["energax", "uncertainty", self.graph, "--method", method]
         if self.outputs is not None:
             return shlex.join([*parts, "--outputs", self.outputs])
-        parts += ["--model", self.model, "--shift", ",".join(self.shifts)]
+        shift = "all" if self.shifts == tuple(SHIFTS) else ",".join(self.shifts)
+        parts += ["--model", self.model, "--shift", shift]
         return shlex.join([*parts, "--splits", str(self.splits), "--inits", str(self.inits), "--seed", str(self.seed)])
 
 
@@ -73,15 +76,19 @@ def plan_uncertainty(
         raise ArgumentError(f"--seed must be a whole number from 0 to 2147483647; got {seed}.")
     if model not in NETWORKS:
         raise ArgumentError(f"There is no model {model!r}. {nearest(model, NETWORKS)}")
-    methods, asked_for_all = _names("method", method, NODE_SCORES), method == "all"
+    methods = _every_method(outputs, inits) if method == "all" else _names("method", method, NODE_SCORES)
     if outputs is not None:
-        methods = tuple(name for name in methods if not (asked_for_all and NODE_SCORES[name].needs))
         return UncertaintyPlan(graph, methods, ("given",), model, str(outputs), 1, 1, seed)
     if inits < 2 and "ensemble" in methods:
-        if not asked_for_all:
-            raise ArgumentError("The method ensemble needs several networks: --inits 2 or more.")
-        methods = tuple(name for name in methods if name != "ensemble")
+        raise ArgumentError("The method ensemble needs several networks: --inits 2 or more.")
     return UncertaintyPlan(graph, methods, _names("shift", shift, SHIFTS), model, None, splits, inits, seed)
+
+
+def _every_method(outputs: str | None, inits: int) -> tuple[str, ...]:
+    """What ``all`` means: of given outputs what needs no others, of one network a split all but the ensemble."""
+    if outputs is not None:
+        return tuple(name for name, score in NODE_SCORES.items() if not score.needs)
+    return tuple(name for name in NODE_SCORES if inits > 1 or name != "ensemble")
 
 
 def _names(flag: str, text: str, known: Iterable[str]) -> tuple[str, ...]:
