@@ -136,6 +136,9 @@ OTHERS = {
     "IndependentSites, categorical": lambda: IndependentSites(
         Categorical(3, num_categories=3), jnp.asarray(np.sin(np.arange(9.0)).reshape(3, 3), float)
     ),
+    "SiteMixture": lambda: densities.SiteMixture(
+        jnp.asarray(np.sin(np.arange(8.0)).reshape(2, 4), float), jnp.asarray([0.3, -0.4]), Spins(4)
+    ),
     "Uniform": lambda: Uniform(Box((2,), -1.0, 2.0)),
     "MLP on spins": lambda: energies.MLP(Spins(4), hidden=(8,), key=KEY),
     "MuellerBrown, tempered": lambda: Tempered(energies.MuellerBrown(), 1 / 30),

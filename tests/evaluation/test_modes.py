@@ -11,10 +11,10 @@ from scipy.special import logsumexp
 
 from energax import exact
 from energax._errors import ArgumentError
-from energax.densities import IndependentSites
+from energax.densities import IndependentSites, SiteMixture
 from energax.energies import energy
 from energax.evaluation._hunt import _far_apart, _hidden_starts, hunt
-from energax.evaluation._mixture import LabelledPath, LabelledSites, Mixture, SiteMixture
+from energax.evaluation._mixture import LabelledPath, LabelledSites, Mixture
 from energax.evaluation._places import Places, examine, missed_modes
 from energax.kernels import BlockGibbs
 from energax.spaces import Binary, Spins

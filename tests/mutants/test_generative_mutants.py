@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from energax import testing
-from energax.densities import Gaussian
+from energax import exact, testing
+from energax.densities import Gaussian, SiteMixture, _site_mixture
 from energax.generative import (
     VAE,
     Adversarial,
@@ -18,6 +18,7 @@ from energax.generative import (
     WithPrior,
 )
 from energax.generative._ddim import reverse_step
+from energax.spaces import Binary
 
 
 class NoJacobian(VAE):
@@ -145,3 +146,24 @@ def check(sound, identity):
         return
     with pytest.raises(AssertionError):
         identity()
+
+
+def the_nearest_component_has_the_row(law, blocks, counted, mean, pseudo_count):
+    """k-means: a row counts for its likeliest component alone."""
+    joint = jax.vmap(jax.vmap(law.component_log_probs))(blocks)
+    shares = jax.nn.one_hot(jnp.argmax(joint, axis=-1), joint.shape[-1]) * counted[..., None]
+    counts, sums = jnp.sum(shares, (0, 1)), jnp.einsum("bnk,bni->ki", shares, blocks.astype(float))
+    logits = jax.scipy.special.logit((sums + pseudo_count * mean) / (counts + pseudo_count)[:, None])
+    found = jnp.sum(jax.nn.logsumexp(joint, axis=-1) * counted) / counted.sum()
+    return SiteMixture(logits, jnp.log(counts + pseudo_count), law.space), found
+
+
+@pytest.mark.parametrize("rounds", [_site_mixture._round, the_nearest_component_has_the_row])
+def test_a_fit_is_more_likely_than_the_truth(rounds, key, monkeypatch):
+    monkeypatch.setattr(_site_mixture, "_round", rounds)
+    monkeypatch.setattr(_site_mixture, "_maximised", _site_mixture._maximised.__wrapped__)
+    truth = SiteMixture(jnp.asarray([[2.0, -1.0, 2.5], [-2.0, 1.5, -1.0]]), jnp.log(jnp.asarray([0.7, 0.3])), Binary(3))
+    rows = exact.draw(truth, key=key, num=5_000)
+    fit = _site_mixture.site_mixture(Binary(3), rows, 2, key=key, num_rounds=200, tolerance=1e-6, pseudo_count=1e-3)
+    gain = float(jnp.sum(jax.vmap(fit.log_prob)(rows)) - jnp.sum(jax.vmap(truth.log_prob)(rows)))
+    assert (gain > 0) == (rounds is not the_nearest_component_has_the_row), gain

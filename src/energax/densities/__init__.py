@@ -33,6 +33,8 @@ from energax.densities._planar_curves import Spiral as Spiral
 from energax.densities._planar_shapes import Checkerboard as Checkerboard
 from energax.densities._planar_shapes import Pinwheel as Pinwheel
 from energax.densities._planar_shapes import Rings as Rings
+from energax.densities._site_mixture import SiteMixture as SiteMixture
+from energax.densities._site_mixture import site_mixture as site_mixture
 
 __all__ = [
     "PLANAR_NAMES",
@@ -55,6 +57,7 @@ __all__ = [
     "Rings",
     "Rosenbrock",
     "ShapedGaussian",
+    "SiteMixture",
     "SmearedCurve",
     "Spiral",
     "Uniform",
@@ -67,5 +70,6 @@ __all__ = [
     "ill_conditioned",
     "planar",
     "planar_half_width",
+    "site_mixture",
     "starting_law",
 ]

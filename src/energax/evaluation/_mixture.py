@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from energax._errors import ArgumentError
 from energax._typing import Configuration, PRNGKey, Scalar
-from energax.densities import AbstractDensity
+from energax.densities import AbstractDensity, SiteMixture
 from energax.energies import AbstractEnergy, Block, Interpolated, Latent, blocks, conditional_logits, latent
 from energax.paths import AbstractPath
-from energax.spaces import AbstractSpace, AbstractTwoValuedSpace, Categorical, Product
+from energax.spaces import AbstractSpace, Categorical, Product
 
 
 class Mixture(AbstractDensity):
@@ -43,35 +42,6 @@ class Mixture(AbstractDensity):
         drawn = [component.draw(key=k) for component, k in zip(self.components, keys, strict=True)]
         index = jax.random.categorical(which, self.log_weights)
         return jax.tree.map(lambda *leaves: jnp.stack(leaves)[index], *drawn)
-
-
-class SiteMixture(AbstractDensity):
-    """Mixture of independent two-valued sites, p(x) = Σ_k π_k Π_i p_ki(x_i).
-
-    Args:
-        logits: Log-odds of the second value, shape (k, *space.shape).
-        log_weights: log π_k, shape (k,), normalised.
-        space: A two-valued space.
-    """
-
-    logits: Float[Array, "k ..."]
-    log_weights: Float[Array, " k"]
-    space: AbstractTwoValuedSpace = eqx.field(static=True)
-
-    def component_log_probs(self, x: Configuration) -> Float[Array, " k"]:
-        """Log π_k p_k(x) of every component."""
-        # log p_k = Σ_i (l_i [x_i is the second value] − softplus(l_i)): one product for all components.
-        flat = self.logits.reshape(self.logits.shape[0], -1)
-        second = (x == self.space.values[1]).reshape(-1).astype(flat.dtype)
-        return self.log_weights + flat @ second - jnp.sum(jax.nn.softplus(flat), axis=1)
-
-    def log_prob(self, x: Configuration) -> Scalar:
-        return jax.nn.logsumexp(self.component_log_probs(x))
-
-    def draw(self, *, key: PRNGKey) -> Configuration:
-        which, sites = jax.random.split(key)
-        index = jax.random.categorical(which, self.log_weights)
-        return self.space.draw_sites(self.logits[index], key=sites)
 
 
 class LabelledSites(AbstractEnergy):

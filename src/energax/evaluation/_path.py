@@ -14,12 +14,12 @@ from jaxtyping import PyTree
 
 from energax._errors import ArgumentError, KernelMismatch, NotTractable
 from energax._typing import PRNGKey
-from energax.densities import AbstractDensity, IndependentSites, default_base
+from energax.densities import AbstractDensity, IndependentSites, SiteMixture, default_base
 from energax.energies import AbstractEnergy, Block, blocks, exact_draw, latent, marginal, observed, observed_space
 from energax.evaluation._annealed import BATCH, UNIT, annealed
 from energax.evaluation._fit_base import fit_base
 from energax.evaluation._hunt import hunt
-from energax.evaluation._mixture import LabelledPath, Mixture, SiteMixture
+from energax.evaluation._mixture import LabelledPath, Mixture
 from energax.evaluation._pilot import Pilot, run_pilot
 from energax.evaluation._places import Places, examine, missed_modes
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
