@@ -31,6 +31,9 @@ def outputs(alone):
 OUTPUTS = outputs(EMBEDDINGS + 0.3 * RNG.normal(size=EMBEDDINGS.shape))
 
 
+GIVEN = [OUTPUTS.logits, OUTPUTS.embeddings, OUTPUTS.alone_logits, OUTPUTS.alone_embeddings]
+
+
 def fitted(**options):
     return GEBM.fit(OUTPUTS, GRAPH, TRAIN, **options)
 
@@ -159,7 +162,7 @@ class Tensor:
 
 @pytest.mark.parametrize("kind", [jnp.asarray, Tensor])
 def test_arrays_of_other_frameworks(kind):
-    given = [kind(getattr(OUTPUTS, f)) for f in ("logits", "embeddings", "alone_logits", "alone_embeddings")]
+    given = [kind(array) for array in GIVEN]
     found = GEBM.fit(NodeOutputs(*given), GRAPH, TRAIN).energies(NodeOutputs(*given), GRAPH).total
     np.testing.assert_allclose(found, fitted().energies(OUTPUTS, GRAPH).total, rtol=1e-3)
 
@@ -173,6 +176,12 @@ def test_what_cannot_be_fitted_is_refused_in_one_sentence():
         fitted().energies(OUTPUTS, Graph([[0], [1]], [0, 1, 2]))
     with pytest.raises(ShapeError, match="3 logits, but the graph that is fitted on has 4 classes"):
         GEBM.fit(OUTPUTS, Graph(GRAPH.edges, np.arange(N) % 4), TRAIN)
+    with pytest.raises(ShapeError, match="3 logits and 2 embeddings, but it was fitted on 3 and 4"):
+        fitted().energies(NodeOutputs(*[a[:, :w] for a, w in zip(GIVEN, (3, 2, 3, 2), strict=True)]), GRAPH)
+    with pytest.raises(DataError, match="no validation node"):
+        fitted(valid=~TRAIN & TRAIN)
+    with pytest.raises(ShapeError, match="`valid` must be a mask of 90"):
+        fitted(valid=TRAIN[:5])
     with pytest.raises(ShapeError, match="`train` must be a mask"):
         GEBM.fit(OUTPUTS, GRAPH, TRAIN[:5])
     h = OUTPUTS.embeddings

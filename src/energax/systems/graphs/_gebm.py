@@ -8,12 +8,13 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from energax._errors import ArgumentError, DataError
+from energax._errors import ArgumentError, DataError, ShapeError
 from energax.systems.graphs._baselines import logit_energy
 from energax.systems.graphs._class_densities import ClassDensities, check_nodes
 from energax.systems.graphs._diffusion import diffuse
 from energax.systems.graphs._graph import Graph, Mask
 from energax.systems.graphs._outputs import Floats, NodeOutputs
+from energax.systems.graphs._training import check_masks
 
 _TAIL = 0.025
 
@@ -108,7 +109,7 @@ class GEBM:
 
         Raises:
             ArgumentError: Numbers out of range.
-            DataError: A class has no training node, or logits that are all equal.
+            DataError: A class has no training node, or logits that are all equal; no validation node in `valid`.
             ShapeError: Arrays that do not fit together.
 
         Example:
@@ -125,6 +126,7 @@ class GEBM:
         if not (np.isfinite(gamma) and gamma >= 0.0):
             raise ArgumentError(f"`gamma` must be a number that is not negative; got {gamma}.")
         densities = ClassDensities.fit(outputs, graph, train)
+        check_masks(graph, train, valid)
         distances, logits = _middle(densities.distances(outputs.embeddings)), _middle(outputs.logits)
         for name, (low, high) in {"distances from": distances, "logits of": logits}.items():
             flat = np.flatnonzero(high <= low)
@@ -145,9 +147,14 @@ class GEBM:
         """Energies and predictions of all nodes of a graph, the one that was fitted on or another.
 
         Raises:
-            ShapeError: Outputs of another number of nodes.
+            ShapeError: Outputs of another number of nodes, or of another network.
         """
         check_nodes(outputs, graph)
+        sizes, fitted = (outputs.num_classes, outputs.embeddings.shape[1]), self.densities.mean.shape
+        if sizes != fitted:
+            raise ShapeError(
+                "There are {} logits and {} embeddings, but it was fitted on {} and {}.".format(*sizes, *fitted)
+            )
         e = outputs.alone_logits - self.gamma * self.scaled_distances(outputs.alone_embeddings)
         independent = logit_energy(e)
         spread = {"alpha": self.alpha, "num_steps": self.num_steps}

@@ -147,7 +147,7 @@ def check_masks(graph: Graph, train: Mask, valid: Mask | None = None) -> None:
             f"({missing.size} of {graph.num_classes} classes)."
         )
     if valid is not None and not valid.any():
-        raise DataError("There is no validation node: training would not know when to stop.")
+        raise DataError("There is no validation node: leave some that are not trained on.")
 
 
 @eqx.filter_jit
