@@ -11,6 +11,7 @@ import pytest
 import zoo
 
 from energax.densities import IndependentSites
+from energax.evaluation import _equilibrium
 from energax.evaluation._equilibrium import (
     FALSE_ALARM,
     WORST_R_HAT,
@@ -18,6 +19,7 @@ from energax.evaluation._equilibrium import (
     _judge,
     families_p_value,
     ladder_levels,
+    run_ladders,
     visited_log_mass,
 )
 from energax.paths import Geometric
@@ -127,3 +129,36 @@ def test_visited_mass_is_a_lower_bound_and_exact_where_all_was_seen(rng):
     with jax.enable_x64(True):
         assert visited_log_mass(path, [states]) == pytest.approx(exact, abs=1e-5)
     assert math.isfinite(found)
+
+
+@pytest.mark.parametrize(
+    ("objecting", "budget", "lengths"),
+    [
+        ([True, False], 100, [2, 2, 4]),  # twice as long, as long as the budget suffices
+        ([True, True, True], 7, [2, 2, 2]),
+        ([True, False], 6, [2, 2, 2]),  # as long as the last one, if that is what fits
+        ([True, True, False], 13, [2, 2, 4, 4]),
+        ([True, True, False], 10.5, [2, 2, 4, 2]),  # half as long
+        ([True, True, True, False], 13, [2, 2, 4, 4]),  # one confirmation, no more
+        ([True, False], 4, [2, 2]),
+        ([False], 100, [2, 2]),
+    ],
+)
+def test_an_alarm_in_the_last_round_is_looked_at_once_more(monkeypatch, objecting, budget, lengths):
+    """Lengths of the rounds, where the budget is in units of a round of one sweep for each kept draw."""
+    ran, told = [], []
+
+    def exchange(path, kernel, ts, x, *, thin, **_):
+        ran.append(thin)
+        return SimpleNamespace(x=x, energy=np.zeros((1, 1)), last=x)
+
+    script = iter(objecting)
+    monkeypatch.setattr(_equilibrium, "replica_exchange", exchange)
+    monkeypatch.setattr(_equilibrium, "_judge", lambda *_: (("apart",), {}) if next(script) else ((), {}))
+    pilot = SimpleNamespace(levels=lambda n: np.linspace(0, 1, n), length=1.0, step_sizes_at=lambda ts: None)
+    starts = {"one": np.zeros((2, 4, 3)), "other": np.ones((2, 4, 3))}
+    one = 4 * 4 * _equilibrium.KEPT
+    found = run_ladders(None, None, pilot, starts, budget=int(budget * one), tell=told.append, key=jax.random.key(0))
+    assert ran == lengths
+    assert found.num_transitions == sum(told) == sum(lengths) * one
+    assert found.objections == (("apart",) if objecting[len(lengths) - 2] else ())

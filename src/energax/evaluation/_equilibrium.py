@@ -70,7 +70,9 @@ def run_ladders(
 ) -> Ladders:
     """Run ladders from several families of starts until the families cannot be told apart, or the budget is spent.
 
-    Each round is twice as long as the one before and only the last one counts. The first round is never judged.
+    Each round is twice as long as the one before and only the last one counts. The first round is never judged. Where
+    something speaks against the last round for which the budget suffices, what is left of it is spent on one more, as
+    long or half as long: a false alarm does not come twice, two families that are apart stay apart.
 
     Args:
         path: The path to the model.
@@ -89,13 +91,9 @@ def run_ladders(
     if steps is not None and isinstance(kernel, AbstractStepSizeKernel):
         kernel = kernel.with_step_size(jnp.asarray(steps, kernel.step_size.dtype))
     thin, spent, index = max(2, math.ceil(len(ts) / 4)), 0, 0
-    run: ReplicaSamples | None = None
-    objections: tuple[str, ...] = ()
-    diagnostics: dict[str, Any] = {}
+    sweep_cost = len(families) * len(ts) * KEPT
+    again = False
     while True:
-        cost = len(families) * len(ts) * KEPT * thin
-        if run is not None and index > 1 and (not objections or spent + cost > budget):
-            break
         run = replica_exchange(
             path,
             kernel,
@@ -106,13 +104,23 @@ def run_ladders(
             thin=thin,
             throw=False,
         )
+        cost = sweep_cost * thin
         x, spent, index = run.last, spent + cost, index + 1
         tell(cost)
-        if index > 1:
-            objections, diagnostics = _judge(run, families, names)
-            thin *= 2
+        if index == 1:
+            continue
+        objections, diagnostics = _judge(run, families, names)
+        longer = _next_thin(thin, (budget - spent) // sweep_cost)
+        if not objections or longer == 0 or (again and longer <= thin):
+            break
+        again, thin = longer <= thin, longer
     diagnostics |= {"num_ladders": len(families), "num_ladder_levels": len(ts), "num_rounds": index}
     return Ladders(run.x, run.energy, families, objections, diagnostics, spent)
+
+
+def _next_thin(thin: int, most: int) -> int:
+    """The longest that fits of a round twice as long, as long and half as long as the last one, 0 if none does."""
+    return next((n for n in (2 * thin, thin, thin // 2) if 0 < n <= most), 0)
 
 
 def _judge(run: ReplicaSamples, families: np.ndarray, names: list[str]) -> tuple[tuple[str, ...], dict[str, Any]]:
