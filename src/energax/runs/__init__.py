@@ -17,6 +17,7 @@ from energax.runs._free_energy import save_free_energy as save_free_energy
 from energax.runs._free_energy import transitions_within as transitions_within
 from energax.runs._generators import GENERATIVE_OBJECTIVES as GENERATIVE_OBJECTIVES
 from energax.runs._generators import GENERATORS as GENERATORS
+from energax.runs._generators import calibrating_energy as calibrating_energy
 from energax.runs._judge import summarise as summarise
 from energax.runs._kernels import KERNELS as KERNELS
 from energax.runs._models import MODELS as MODELS

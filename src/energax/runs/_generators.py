@@ -104,8 +104,15 @@ def _build_vae(config: VAEConfig, data: Data, *, key: PRNGKey) -> generative.VAE
 
 def _build_ec_vae(config: ECVAEConfig, data: Data, *, key: PRNGKey) -> systems.Calibrated:
     _check("ec-vae", config.latent, config.hidden, config.layers)
-    of_vae, of_energy, of_waves = jax.random.split(key, 3)
+    of_vae, of_rest = jax.random.split(key)
     vae = _build_vae(VAEConfig(config.latent, config.hidden, config.layers), data, key=of_vae)
+    energy = calibrating_energy(data, (config.hidden,) * config.layers, key=of_rest)
+    return systems.Calibrated(vae, energy, noise=config.decoder_noise)
+
+
+def calibrating_energy(data: Data, hidden: tuple[int, ...], *, key: PRNGKey) -> energies.MLP:
+    """The network that moves draws towards the data; of the plane it sees waves, which resolve more."""
+    of_energy, of_waves = jax.random.split(key)
     waves = None
     if data.space.num_sites <= _FEW_COLUMNS:
         size = systems.spread(data.train)
@@ -117,10 +124,7 @@ def _build_ec_vae(config: ECVAEConfig, data: Data, *, key: PRNGKey) -> systems.C
             scale=np.asarray(size),
             key=of_waves,
         )
-    energy = energies.MLP(
-        data.space, hidden=(config.hidden,) * config.layers, confinement=None, features=waves, key=of_energy
-    )
-    return systems.Calibrated(vae, energy, noise=config.decoder_noise)
+    return energies.MLP(data.space, hidden=hidden, confinement=None, features=waves, key=of_energy)
 
 
 def _build_elbo(config: ELBOConfig, data: Data) -> generative.ELBO:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from typing import Any
 
 import jax
 import numpy as np
 
-from energax import densities, energies, generative, runs
+from energax import densities, energies, generative, runs, systems
 from energax._errors import ArgumentError, DataError, MissingExtra, nearest
 from energax._typing import PRNGKey
 from energax.data import Data
@@ -41,6 +42,21 @@ def _vae(data: Data, key: PRNGKey) -> Recipe:
         # In the plane the importance-weighted bound is cheap, and far less smooth laws come near it.
         return Recipe(model, generative.MaximumLikelihood(), 2e-3, batch_size=128)
     return Recipe(model, generative.ELBO(), batch_size=_batch(data))
+
+
+def _ec_vae(data: Data, key: PRNGKey) -> Recipe:
+    of_vae, of_energy = jax.random.split(key)
+    recipe, channels = _vae(data, of_vae), _channels(data)
+    if channels is None:
+        energy: Any = runs.calibrating_energy(data, (256, 256), key=of_energy)
+    else:
+        energy = generative.critic(data.space.shape, channels=channels[::-1], key=of_energy)
+    how = runs.GENERATIVE_OBJECTIVES["energy-calibration"]
+    return dataclasses.replace(
+        recipe,
+        model=systems.Calibrated(recipe.model, energy, noise=not _is_image(data)),
+        calibration=how.build(how.config(), data),
+    )
 
 
 def _gan(data: Data, key: PRNGKey) -> Recipe:
@@ -175,6 +191,15 @@ FAMILIES: dict[str, Family] = {
             "The likelihood itself, and the posterior of the latent beyond its normal approximation. Where the decoder "
             "adds independent noise, draws carry it, and separated modes stay joined by thin bridges.",
             on_pixels=True, shows_means=True, restore=by_reconstruction,
+        ),
+        Family(
+            "ec-vae", "the same autoencoder, whose draws an energy calibrates in the second half of its training",
+            _CONTINUOUS, _ec_vae,
+            "What the autoencoder gives, with draws that were pulled towards the data: the energy that did it is gone "
+            "when they are made, so that they cost no more.",
+            "The likelihood bound is that of the autoencoder, whose draws of images would have its decoder's noise. "
+            "The energy ranks draws against rows, but is no model of the data.",
+            on_pixels=True, restore=by_reconstruction,
         ),
         Family(
             "gan", "generative adversarial network, Wasserstein game with a gradient penalty", _CONTINUOUS, _gan,

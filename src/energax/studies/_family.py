@@ -17,7 +17,8 @@ from energax.data import Data
 from energax.kernels import AbstractKernel
 from energax.objectives import AbstractObjective, Metrics
 from energax.studies._restore import Restore
-from energax.training import Learner
+from energax.systems import Calibration, CalibrationLearner
+from energax.training import AbstractLearner, Learner
 
 _WARM_UP = 100.0
 _CLIP = 10.0
@@ -36,6 +37,7 @@ class Recipe:
         ema_decay: Of the moving average of the parameters, which is what is judged.
         companions: Learning rates of what the objective trains beside the model.
         kernel: What draws from an energy; None for generators.
+        calibration: How an energy calibrates the draws of the generator, in the second half of the updates.
     """
 
     model: Any
@@ -46,13 +48,18 @@ class Recipe:
     ema_decay: float = 0.999
     companions: Mapping[str, float] = dataclasses.field(default_factory=dict)
     kernel: AbstractKernel | None = None
+    calibration: Calibration | None = None
 
-    def learner(self, num_steps: int) -> Learner:
+    def learner(self, num_steps: int) -> AbstractLearner:
         """The learner of a run of so many updates; another number does not compile again."""
+        optimizer = _adam(self.learning_rate, self.momentum)
+        if self.calibration is not None:
+            late = dataclasses.replace(self.calibration, pretrain=jnp.asarray(num_steps // 2))
+            return CalibrationLearner(self.model, self.objective, late, optimizer=optimizer, ema_decay=self.ema_decay)
         return Learner(
             self.model,
             Paced(self.objective, jnp.asarray(num_steps, jnp.float32)),
-            optimizer=_adam(self.learning_rate, self.momentum),
+            optimizer=optimizer,
             ema_decay=self.ema_decay,
             companion_optimizers={name: _adam(rate, self.momentum) for name, rate in self.companions.items()},
         )

@@ -22,7 +22,7 @@ from energax.studies._in_turn import Interrupted, OnWay, Updates, failure_of, ke
 from energax.studies._models_judge import judge_model
 from energax.studies._models_plan import ModelComparison
 from energax.studies._subjects import AbstractSubject, Energetic, Generated
-from energax.training import Learner, checkpoints, fit, load_energy, read_metrics
+from energax.training import AbstractLearner, checkpoints, fit, load_energy, read_metrics
 
 _OVER = 1.1
 """A run ends after this many times its budget, however slow the machine has become."""
@@ -115,7 +115,7 @@ class Trial:
             restore = family(self.model).restore
             arrays |= demonstrations(subject, data, restore=restore, key=self._key("judge"), seconds=0.25 * limit)
         told = {
-            "num_parameters": runs.num_parameters(learner.energy),
+            "num_parameters": runs.num_parameters(recipe.model),
             "compile_seconds": pilot["compile_seconds"],
             **self._times(),
             **found,
@@ -143,7 +143,7 @@ class Trial:
             )
         return found
 
-    def _train(self, learner: Learner, recipe: Recipe, data: Data, num_steps: int) -> Any:
+    def _train(self, learner: AbstractLearner, recipe: Recipe, data: Data, num_steps: int) -> Any:
         left = _OVER * self.plan.budget - self._times()["train_seconds"]
         if left > 0:
             result = fit(
@@ -161,7 +161,7 @@ class Trial:
             if result.interrupted:
                 raise Interrupted
             return result.energy
-        return load_energy(self.directory, like=learner.energy)
+        return load_energy(self.directory, like=recipe.model)
 
     def _at_update(self, step: int, total: int) -> None:
         """Training is the larger part of a run."""

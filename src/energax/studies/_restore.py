@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from energax.densities import AbstractDensity
 from energax.energies import RBM, AbstractEnergy, marginal
 from energax.generative import VAE, ContinuousFlow, Diffusion
+from energax.systems import Calibrated
 
 NOISE = 0.5
 """Standard deviation of the noise, in the model's units, in which data have about 1."""
@@ -24,9 +25,10 @@ Restore: TypeAlias = Callable[[Any, Array], Array]
 
 
 @eqx.filter_jit
-def by_reconstruction(model: VAE, rows: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+def by_reconstruction(model: VAE | Calibrated, rows: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
     """What the mean of the posterior stands for."""
-    return jax.vmap(lambda x: model.decode(model.posterior(x)[0]))(rows)
+    vae: VAE = model.generator if isinstance(model, Calibrated) else model
+    return jax.vmap(lambda x: vae.decode(vae.posterior(x)[0]))(rows)
 
 
 @eqx.filter_jit

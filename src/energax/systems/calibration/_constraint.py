@@ -7,7 +7,7 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
 from energax._errors import ArgumentError
 from energax._typing import PRNGKey, Scalar
@@ -37,7 +37,8 @@ class Calibration(eqx.Module):
         max_multiplier: The largest λ. Where the slack is never reached λ ends here; with a large one draws come to
             crowd in some of the modes.
         energy_l2: α > 0.
-        pretrain: Updates of the generator's own loss alone before the calibration begins.
+        pretrain: Updates of the generator's own loss alone before the calibration begins. An integer array in the
+            place of the number makes learners with different ones share their compilation.
 
     Raises:
         ArgumentError: A number is out of range.
@@ -53,7 +54,7 @@ class Calibration(eqx.Module):
     dual_rate: float = eqx.field(static=True, default=0.01)
     max_multiplier: float = eqx.field(static=True, default=1.0)
     energy_l2: float = eqx.field(static=True, default=0.1)
-    pretrain: int = eqx.field(static=True, default=0)
+    pretrain: int | Int[Array, ""] = 0
 
     def __check_init__(self) -> None:
         if not self.slack > 0 or not self.energy_l2 > 0 or self.dual_rate < 0 or self.pretrain < 0:

@@ -123,7 +123,7 @@ class CalibrationLearner(AbstractLearner):
         )
 
     def update(self, state: TrainState, batch: Array, *, key: PRNGKey) -> tuple[TrainState, Metrics]:
-        if not self.calibration.pretrain:
+        if isinstance(self.calibration.pretrain, int) and self.calibration.pretrain == 0:
             return self._calibrate(state, batch, key)
 
         def arrays(rule: Any) -> Any:
