@@ -168,7 +168,7 @@ def test_what_is_told_depends_on_the_draws():
     assert (exact_model().draw_evaluations, exact_model(sampler=RungeKutta(4)).draw_evaluations) == (100, 16)
 
 
-@pytest.mark.parametrize("options", [{"channels": (2, 4)}, {"energy": True}])
+@pytest.mark.parametrize("options", [{"channels": (2, 4)}, {"energy": True}, {"channels": (2, 4), "energy": True}])
 def test_images(options):
     """Shapes only; nothing is compiled."""
 
@@ -183,8 +183,6 @@ def test_images(options):
 def test_refuses():
     with pytest.raises(TypeError, match="no gradients; make it with energy=True"):
         exact_model().given(0.5)
-    with pytest.raises(ValueError, match="keeps the shape of an image"):
-        Diffusion((8, 8), channels=(2,), energy=True, key=jax.random.key(0))
     with pytest.raises(ValueError, match="min_time between 0 and 1"):
         exact_model(min_time=0.0)
     with pytest.raises(ValueError, match="eta in"):

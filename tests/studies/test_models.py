@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from energax import densities, generative, report, runs, studies
+from energax import densities, evaluation, generative, report, runs, studies
 from energax._errors import ArgumentError, DataError, Diverged, RunError
 from energax.cli import main
 from energax.studies import _models_trial
 from energax.studies._demonstrations import demonstrations
 from energax.studies._family import Paced
-from energax.studies._models_judge import judge_model
+from energax.studies._models_judge import feature_metrics, judge_model
 from energax.studies._models_plan import view
 from energax.studies._restore import NOISE, by_climbing, by_diffusion, by_interpolant
 from energax.studies._subjects import AbstractSubject, in_time
@@ -191,3 +191,20 @@ def test_every_family_is_trained_and_judged_within_its_time(tmp_path: Path, caps
         assert not row["failures"]
         assert row["train_seconds"]["mean"] < 13
         assert name == "gan" or row["kl"]["mean"] < 0.2
+
+
+@pytest.mark.slow
+def test_pictures_are_judged_by_the_classifier_of_their_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An untrained one: training rows are nearer to held-out ones than dimmed ones; other data have none."""
+    network = evaluation.FeatureNetwork((8, 8), num_classes=10, num_levels=17, channels=(8,), num_features=16,
+                                        key=jax.random.key(0))  # fmt: skip
+    trained = evaluation.TrainedFeatures(network, 0.1, evaluation.FeatureRecipe(num_features=16))
+    monkeypatch.setattr(evaluation, "feature_network", lambda name: trained)
+    data = view("digits", None, 0, on_pixels=True)
+    rows = np.asarray(data.train.take(np.arange(300, 700)))
+    good, bad = feature_metrics(rows, data), feature_metrics(0.5 * rows, data)
+    assert good["frechet"] < 0.1 * bad["frechet"]
+    assert good["feature_precision"] > bad["feature_precision"]
+    assert good["frechet_floor"] == bad["frechet_floor"]
+    assert good["feature_network"].startswith("16 features of")
+    assert feature_metrics(np.zeros((10, 2)), view("two-moons", None, 0, on_pixels=False)) == {}

@@ -18,7 +18,7 @@ from energax.energies import AbstractConditionalEnergy, AbstractEnergy, is_confi
 from energax.generative._ddim import DDIM, reverse_step
 from energax.generative._noising import AbstractNoising, VariancePreserving
 from energax.generative._ode import AbstractSolver, RungeKutta, Trace, check_trace, transported
-from energax.generative._time_networks import time_network
+from energax.generative._time_networks import Potential, time_network
 from energax.objectives import AbstractStatelessObjective, Metrics, apart, normal_apart, spread_times
 from energax.spaces import Euclidean
 
@@ -48,7 +48,7 @@ class Diffusion(AbstractConditionalEnergy, AbstractAutoencoder):
         activation: A name of `energies.ACTIVATIONS`.
         network: Your own F, any pytree that maps (y, t) to an array of the shape of y, or to a number with
             ``energy=True``.
-        energy: Whether F is a scalar, and scores are gradients.
+        energy: Whether F is a scalar, and scores are gradients: y · f(y, t) with a network f of the shape of y.
         noising: α and σ; `VariancePreserving()` by default.
         data_scale: s, about the standard deviation of the data.
         sampler: `DDIM`, or a solver such as `RungeKutta` for draws of the probability flow.
@@ -58,8 +58,7 @@ class Diffusion(AbstractConditionalEnergy, AbstractAutoencoder):
         key: Random key of the initial weights.
 
     Raises:
-        ArgumentError: A number is out of range, a name unknown, or channels are given with ``energy=True`` or for data
-            that are no images.
+        ArgumentError: A number is out of range, a name unknown, or channels are given for data that are no images.
 
     Example:
         >>> import jax
@@ -108,11 +107,8 @@ class Diffusion(AbstractConditionalEnergy, AbstractAutoencoder):
         self.noising = VariancePreserving() if noising is None else noising
         self.network = network
         if network is None:
-            out = () if energy else self.space.shape
-            made = time_network(
-                self.space.shape, shape_out=out, hidden=hidden, channels=channels, activation=activation, key=key
-            )
-            self.network = NoiseClock(made, self.noising)
+            made = time_network(self.space.shape, hidden=hidden, channels=channels, activation=activation, key=key)
+            self.network = NoiseClock(Potential(made) if energy else made, self.noising)
         self.energy = energy
         self.sampler = DDIM() if sampler is None else sampler
         self.solver = solver or (self.sampler if isinstance(self.sampler, AbstractSolver) else RungeKutta(64))

@@ -17,6 +17,7 @@ from energax.energies import ACTIVATIONS, check_activation, strided_convolution
 from energax.generative._networks import Dense, as_image, conv_filters, doubled
 
 _NUM_FREQUENCIES = 4
+_MOST = 100.0
 NUM_FEATURES = 2 * _NUM_FREQUENCIES + 1
 """Number of features of a time."""
 
@@ -24,24 +25,39 @@ NUM_FEATURES = 2 * _NUM_FREQUENCIES + 1
 def time_network(
     shape: tuple[int, ...],
     *,
-    shape_out: tuple[int, ...] | None = None,
     hidden: Sequence[int],
     channels: Sequence[int] | None,
     activation: str,
     key: PRNGKey,
 ) -> TimeDense | UNet:
-    """A network of (x, t): fully connected, or a U-Net where `channels` are given, which keeps the shape.
+    """A network of (x, t) with the shape of x: fully connected, or a U-Net where `channels` are given.
 
     Raises:
-        ArgumentError: An unknown activation, or channels for data that are no images or for a scalar output.
+        ArgumentError: An unknown activation, or channels for data that are no images.
     """
     if channels is None:
-        return TimeDense(
-            shape, shape if shape_out is None else shape_out, hidden=hidden, activation=activation, key=key
-        )
-    if shape_out is not None and shape_out != shape:
-        raise ArgumentError("A U-Net keeps the shape of an image; leave out `channels`.")
+        return TimeDense(shape, hidden=hidden, activation=activation, key=key)
     return UNet(shape, channels=channels, activation=activation, key=key)
+
+
+class Potential(eqx.Module):
+    """A number from a network f of vectors: Σ x · c tanh(f(x, t)/c), c = 100.
+
+    Its slope is f and more. A network of one number learns forces far more slowly: after 4,000 updates on eight normal
+    modes its energy was 0.33 nat from the truth, this one 0.036 (time 0.05, docs/guide/diffusion.md). Bounded by
+    100 Σ|x|, it confines nothing and breaks no confinement.
+
+    Args:
+        network: f.
+
+    References:
+        [salimans2021]
+    """
+
+    network: TimeDense | UNet
+
+    def __call__(self, x: Array, t: Array) -> Array:
+        return jnp.sum(x * _MOST * jnp.tanh(self.network(x, t) / _MOST))
 
 
 def time_features(t: Array) -> Float[Array, " features"]:
@@ -54,8 +70,7 @@ class TimeDense(eqx.Module):
     """A fully connected network of x and features of t.
 
     Args:
-        shape_in: Shape of x.
-        shape_out: Shape of what comes out.
+        shape: Shape of x and of what comes out.
         hidden: Widths of the hidden layers.
         activation: A name of `energies.ACTIVATIONS`.
         key: Random key of the initial weights.
@@ -65,15 +80,14 @@ class TimeDense(eqx.Module):
 
     def __init__(
         self,
-        shape_in: tuple[int, ...],
-        shape_out: tuple[int, ...],
+        shape: tuple[int, ...],
         *,
         hidden: Sequence[int],
         activation: str,
         key: PRNGKey,
     ) -> None:
-        size = (math.prod(shape_in) + NUM_FEATURES,)
-        self.network = Dense(size, shape_out, hidden=hidden, activation=activation, key=key)
+        size = (math.prod(shape) + NUM_FEATURES,)
+        self.network = Dense(size, shape, hidden=hidden, activation=activation, key=key)
 
     def __call__(self, x: Array, t: Array) -> Array:
         return self.network(jnp.concatenate([x.reshape(-1), time_features(t).astype(x.dtype)]))

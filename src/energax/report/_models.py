@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ _LABELS = {
     "mmd_squared": ("MMD², 10⁻⁴", 1e4),
     "sliced_wasserstein": ("sliced Wasserstein", 1.0),
     "energy_distance": ("energy distance, 10⁻³", 1e3),
+    "frechet": ("Fréchet distance, features", 1.0),
+    "feature_precision": ("precision, features", 1.0),
+    "feature_recall": ("recall, features", 1.0),
     "mode_mass_error": ("worst mode's mass, off by %", 1e2),
 }
 _KINDS = {
@@ -88,7 +91,7 @@ def _sections(found: Mapping[str, Any], shown: Mapping[str, Shown]) -> list[Sect
         Wide("What each gives", *gives),
         Text(f"{_NOTE} {_likelihood_note(rows)} Kinds of likelihood: {legend}.", "note"),
         Wide("How far draws are from held-out rows", *distances),
-        Text(_ABOUT_DISTANCES, "note"),
+        Text(_about_distances(found["trials"]), "note"),
         Wide("What each costs", *costs),
     ]  # fmt: skip
     sections = [Section("results", "What each gives and costs", blocks)]
@@ -108,6 +111,11 @@ def _sections(found: Mapping[str, Any], shown: Mapping[str, Shown]) -> list[Sect
         sections.append(Section("failures", "Failures, and what did not fit", [Table("", ("", "runs", "why"), failed)]))
     sections.append(Section("reproduce", "Make this study again", [Code(found["command"], "Command", is_shell=True)]))
     return sections
+
+
+def _about_distances(trials: Sequence[Mapping[str, Any]]) -> str:
+    network = next((trial["feature_network"] for trial in trials if trial.get("feature_network")), None)
+    return _ABOUT_DISTANCES if network is None else f"{_ABOUT_DISTANCES} Features: {network}."
 
 
 def _every(found: Mapping[str, Any], name: str) -> dict[str, list[float]]:

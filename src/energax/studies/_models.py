@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from energax import exact
-from energax.data import Data
+from energax.data import LABELLED_SETS, Data
+from energax.evaluation import feature_network
 from energax.studies._demonstrations import GRID
 from energax.studies._families import FAMILIES
 from energax.studies._in_turn import AbstractCompared, Progress, in_turn
@@ -19,7 +20,7 @@ from energax.studies._models_plan import ModelComparison
 from energax.studies._models_trial import finished_model, path_of, run_model
 
 _NUM_SHOWN = 400
-_NOT_AVERAGED = ("model", "seed", "likelihood_kind", "interval", "failure")
+_NOT_AVERAGED = ("model", "seed", "likelihood_kind", "interval", "feature_network", "failure")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,11 @@ def compare_models(plan: ModelComparison, directory: Path, progress: Progress | 
         RunError: The directory holds something else, or the disk refuses.
     """
     plan.save(directory)
+    if plan.data in LABELLED_SETS:
+        # Before the first run, whose time it would take; later ones find it in the cache.
+        tell = progress or (lambda done, total, text: None)
+        num_runs = len(plan.models) * plan.seeds
+        feature_network(plan.data, progress=lambda text: tell(0.0, num_runs, f"feature network, {text}"))
     found = in_turn(
         plan.models,
         plan.seeds,

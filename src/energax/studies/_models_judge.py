@@ -10,7 +10,7 @@ import numpy as np
 
 from energax import evaluation
 from energax._typing import PRNGKey
-from energax.data import Data
+from energax.data import LABELLED_SETS, Data
 from energax.estimators import Estimate, energy_distance, mmd, precision_recall, sliced_wasserstein
 from energax.spaces import AbstractDiscreteSpace
 from energax.studies._subjects import AbstractSubject, in_time
@@ -80,6 +80,7 @@ def judge_model(
         "num_draws": len(draws),
         **_likelihood(subject, data, _SHARES["likelihood"] * seconds, rows_key),
         **sample_metrics(draws, data),
+        **feature_metrics(draws, data),
     }
     if data.density is not None:
         found |= mode_shares(data, draws)
@@ -100,6 +101,35 @@ def sample_metrics(draws: np.ndarray, data: Data) -> dict[str, Any]:
         floor = measure(train, test, train, discrete=discrete)
         out |= {f"{name}_floor": one.value for name, one in floor.items()}
     return out
+
+
+def feature_metrics(draws: np.ndarray, data: Data) -> dict[str, Any]:
+    """How good pictures are to the set's own classifier, and the same of training rows; nothing for other data."""
+    if data.name not in LABELLED_SETS:
+        return {}
+    trained = evaluation.feature_network(data.name)
+    test, train = (
+        np.asarray(split.take(np.arange(min(_NUM_DRAWS, len(data.test), len(data.train)))))
+        for split in (data.test, data.train)
+    )
+    # Views of bits are black and white; all others are grey levels.
+    ends = (0.0, 1.0) if isinstance(data.space, AbstractDiscreteSpace) else None
+    back = data.transform.inverse
+
+    def measure(x: np.ndarray) -> dict[str, float]:
+        found = evaluation.feature_quality(trained, back(x), back(test), value_range=ends)
+        fidelity = found.fidelity
+        return {
+            "frechet": found.frechet.value,
+            "feature_precision": fidelity.precision.value,
+            "feature_recall": fidelity.recall.value,
+        }
+
+    return {
+        **measure(draws[:_NUM_DRAWS]),
+        **{f"{name}_floor": value for name, value in measure(train).items()},
+        "feature_network": str(trained),
+    }
 
 
 def mode_shares(data: Data, draws: np.ndarray) -> dict[str, Any]:
