@@ -6,6 +6,7 @@ import json
 import math
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 import zoo
@@ -207,3 +208,30 @@ def test_the_better_of_two_attempts():
     assert _better(annealed, tempered).value == -0.1
     held = LogZ(-0.4, 0.1, Interval(-0.6, 0.1, "certified", "assumes-equilibrium", 0.95), None, "counting")
     assert _better(tempered, held) is held
+
+
+@pytest.mark.parametrize(
+    ("p_values", "objections", "told"),
+    [([0.002, 0.3], (), 0.3), ([0.002, 0.001], (), 0.001), ([0.3], (), 0.3), ([0.002], ("apart",), 0.002)],
+)
+def test_families_that_disagree_in_their_weights_alone_are_asked_once_more(
+    monkeypatch, rng, p_values, objections, told
+):
+    script, keys = iter(p_values), []
+
+    def ladders(*_, key, **__):
+        keys.append(int(jax.random.key_data(key)[-1]))
+        return SimpleNamespace(objections=objections, diagnostics={}, x=np.zeros((48, 4, 2)))
+
+    forward, back = work(rng)
+    monkeypatch.setattr(_reverse, "_ladders", ladders)
+    monkeypatch.setattr(_reverse, "_from_ladders", lambda *_: (np.zeros((8, 2)), np.arange(8)))
+    monkeypatch.setattr(_reverse, "annealed", lambda *_, **__: back)
+    monkeypatch.setattr(_reverse, "_judge_places", lambda *_, **__: [])
+    monkeypatch.setattr(_reverse, "_judge_weights", lambda *_: ((["apart"] if (p := next(script)) < 0.005 else []), p))
+    places = SimpleNamespace(ends=np.zeros((8, 2)))
+    prepared = SimpleNamespace(path=None, kernel=None, pilot=None, found=np.zeros((8, 2)), places=places)
+    found = _reverse.run_reverse(None, prepared, PLAN, None, forward, budget=1, tell=print, key=jax.random.key(0))
+    assert found.diagnostics["reverse_families_p_value"] == told
+    assert len(set(keys)) == len(keys) == len(p_values), "with other random numbers"
+    assert found.objections == (*objections, *(["apart"] if told < 0.005 else []))

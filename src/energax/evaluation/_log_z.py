@@ -86,7 +86,8 @@ def log_z(
     equilibrium:
 
     * the families agree: Kruskal–Wallis tests of ladder means of the energy, its spread, and the projections on the
-      six directions in which the draws vary most; and of the reverse weights (false alarm 0.005 each time, Bonferroni);
+      six directions in which the draws vary most; and of the reverse weights (false alarm 0.005 each time, Bonferroni;
+      what the weights alone say is looked at again with other random numbers, and counts if it is said twice);
     * R-hat over all ladders is at most 1.1 in each of these;
     * at least as many configurations as there are ladders travelled all the way from the base;
     * forward and reverse weights overlap (BAR), are not dominated by a few, and do not contradict each other: a

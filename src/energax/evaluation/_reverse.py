@@ -55,6 +55,9 @@ def run_reverse(
 ) -> Reverse:
     """Draw starts as well as that is possible, anneal them back, and collect objections.
 
+    Where nothing speaks against the ladders but their families disagree in the reverse weights, both are made once
+    more with other random numbers: a false alarm does not come twice.
+
     Args:
         energy: The model.
         prepared: The path with its pilot.
@@ -67,7 +70,7 @@ def run_reverse(
     """
     draw_key, anneal_key, probe_key, pick_key = jax.random.split(key, 4)
 
-    def back(x0: PyTree[np.ndarray], num: int, groups: np.ndarray | None = None) -> Weights:
+    def back(x0: PyTree[np.ndarray], num: int, key: PRNGKey, groups: np.ndarray | None = None) -> Weights:
         return annealed(
             prepared.path,
             prepared.kernel,
@@ -78,20 +81,26 @@ def run_reverse(
             x0=x0,
             groups=groups,
             tell=tell,
-            key=anneal_key,
+            key=key,
         )
 
     if prepared.found is None:
         draw = jax.vmap(lambda k: observed(energy, exact_draw(energy, key=k)))
         exact = jax.tree.map(np.asarray, draw(jax.random.split(draw_key, plan.num_particles)))
-        weights = back(exact, plan.num_particles)
+        weights = back(exact, plan.num_particles, anneal_key)
         return Reverse(weights, "certified", (), {"starts": "exact draws"}, [])
     rng = np.random.default_rng(np.asarray(jax.random.bits(pick_key, (4,), np.uint32)))
-    ladders = _ladders(prepared, rows, forward, rng, budget=budget, tell=tell, key=draw_key)
-    x0, groups = _from_ladders(ladders, plan)
-    weights = back(x0, len(groups), groups)
+
+    def attempt(draw_key: PRNGKey, anneal_key: PRNGKey) -> tuple[Ladders, Weights, list[str], float]:
+        ladders = _ladders(prepared, rows, forward, rng, budget=budget, tell=tell, key=draw_key)
+        x0, groups = _from_ladders(ladders, plan)
+        weights = back(x0, len(groups), anneal_key, groups)
+        return ladders, weights, *_judge_weights(weights, ladders, plan, forward)
+
+    ladders, weights, found, p_value = attempt(draw_key, anneal_key)
+    if not ladders.objections and p_value < FALSE_ALARM:
+        ladders, weights, found, p_value = attempt(*(jax.random.fold_in(key, 1) for key in (draw_key, anneal_key)))
     objections = [*ladders.objections, *_judge_places(prepared, plan, forward, tell=tell, key=probe_key)]
-    found, p_value = _judge_weights(weights, ladders, plan, forward)
     diagnostics = {**ladders.diagnostics, "starts": "ladders of replicas", "reverse_families_p_value": p_value}
     flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), ladders.x)
     assert prepared.places is not None
