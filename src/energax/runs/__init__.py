@@ -87,6 +87,7 @@ __all__ = [
     "build_kernel",
     "build_objective",
     "build_regularised",
+    "calibrating_energy",
     "draw_samples",
     "entry",
     "environment",
