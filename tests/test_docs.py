@@ -67,6 +67,7 @@ def test_the_python_of_the_readme_runs(number: int, tmp_path: Path) -> None:
         code = code.replace(long, short)
     code = (
         code.replace("beta=0.44,", "beta=0.44, budget=200_000,")
+        .replace("data.test, key=jax.random.key(2))", "data.test, key=jax.random.key(2), budget=100_000)")
         .replace("num_steps=1_000", "num_steps=20")
         .replace("num_steps=500", "num_steps=20")
     )

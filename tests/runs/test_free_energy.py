@@ -14,6 +14,7 @@ import pytest
 from energax._errors import ArgumentError, DataError, RunError
 from energax.cli import main
 from energax.energies import read_energy
+from energax.evaluation import _journal
 from energax.evaluation._rounds import reach
 from energax.exact import ising_torus
 from energax.exact import log_z as exact_log_z
@@ -113,6 +114,42 @@ def test_both_sides_of_a_machine(capsys):
         assert np.all(stderr < 0.02)
     assert "heat_capacity" not in found  # the hidden side is no function of β
     assert "Hidden units" in Path("machine/report.html").read_text()
+
+
+def test_an_interrupted_estimate_goes_on(capsys, monkeypatch):
+    """Stopped in its fourth step; nothing is left of one that was stopped before its first."""
+    np.savez("spins.npz", J=np.array([[0.0, 0.6, 0.2], [0.6, 0.0, 0.1], [0.2, 0.1, 0.0]]), h=np.array([0.1, 0.0, 0.2]))
+    command = "free-energy spins.npz --budget 100000 --json"
+    assert main([*command.split(), "--out", "whole"]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    write = _journal._write
+
+    def stop_at(number):
+        def writing(path, value):
+            if path.name == f"{number:05d}.npz":
+                raise KeyboardInterrupt
+            write(path, value)
+
+        monkeypatch.setattr(_journal, "_write", writing)
+        return main([*command.split(), "--out", f"stopped-{number}"])
+
+    assert stop_at(1) == 130
+    assert not Path("stopped-1").exists()
+    assert stop_at(4) == 130
+    assert "Continue with: energax resume stopped-4" in capsys.readouterr().err
+    monkeypatch.setattr(_journal, "_write", write)
+    assert main(["free-energy", "spins.npz", "--out", "stopped-4"]) == 2
+    assert "or continue it with `energax resume stopped-4`" in capsys.readouterr().err
+    assert main(["resume", "stopped-4", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {**found, "directory": 0, "report": 0} == {**whole, "directory": 0, "report": 0}
+    assert not Path("stopped-4/steps").exists()
+    assert main(["resume", "stopped-4"]) == 2
+    assert "has ended" in capsys.readouterr().err
+    Path("stopped-4/free_energy.json").unlink()
+    np.savez("spins.npz", J=np.zeros((3, 3)), h=np.zeros(3))
+    assert main(["resume", "stopped-4"]) == 2
+    assert "is not what the estimate in stopped-4 began with" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

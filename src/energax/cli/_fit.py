@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from energax import runs, studies
 from energax._errors import ArgumentError
 from energax.cli._compare import run_models
 from energax.cli._compare_objectives import run_comparison
+from energax.cli._free_energy import estimate
 from energax.cli._output import Output
 from energax.cli._parse import flat, named_option, parse
 from energax.cli._simulate import run_simulation
@@ -40,34 +41,34 @@ def fit(arguments: Sequence[str]) -> int:
     return train_and_judge(run, output, resume=False)
 
 
+_OTHERS: tuple[tuple[Callable[[Path], bool], Callable[[Path, Output], int]], ...] = (
+    (runs.is_simulation, lambda d, out: run_simulation(runs.open_simulation(d), d, out)),
+    (runs.is_free_energy, lambda d, out: estimate(runs.open_free_energy(d), d, out)),
+    (studies.Comparison.is_in, lambda d, out: run_comparison(studies.Comparison.load(d), d, out)),
+    (studies.ModelComparison.is_in, lambda d, out: run_models(studies.ModelComparison.load(d), d, out)),
+    (studies.UncertaintyPlan.is_in, lambda d, out: run_uncertainty(studies.UncertaintyPlan.load(d), d, out)),
+)
+"""What a directory may hold beside a run that trains, and how each goes on."""
+
+
 def resume(arguments: Sequence[str]) -> int:
-    """Continue a run from its last checkpoint, a simulation behind its last piece, a study at its next run."""
+    """Continue a run from its last checkpoint, anything else behind the last piece that it has."""
     cls = flat(
         "Resume",
         [
             ("from_step", int | None, None, "Continue from this checkpoint instead of the last one."),
             ("json", bool, False, "Print one JSON object on stdout and nothing else."),
         ],
-        positional=[("run", str, ..., "The directory of the run, simulation or study.")],
+        positional=[("run", str, ..., "The directory of the run, simulation, free energy or study.")],
     )
     asked: Any = parse(cls, arguments, "resume", "Continue an interrupted run from its last checkpoint.")
-    if runs.is_simulation(asked.run):
-        if asked.from_step is not None:
-            raise ArgumentError("--from-step belongs to runs that train; a simulation goes on where it ended.")
-        return run_simulation(runs.open_simulation(asked.run), Path(asked.run), Output(json=asked.json))
-    if studies.Comparison.is_in(asked.run):
-        if asked.from_step is not None:
-            raise ArgumentError("--from-step belongs to a single run; a study goes on where it ended.")
-        return run_comparison(studies.Comparison.load(asked.run), Path(asked.run), Output(json=asked.json))
-    if studies.ModelComparison.is_in(asked.run):
-        if asked.from_step is not None:
-            raise ArgumentError("--from-step belongs to a single run; a study goes on where it ended.")
-        return run_models(studies.ModelComparison.load(asked.run), Path(asked.run), Output(json=asked.json))
-    if studies.UncertaintyPlan.is_in(asked.run):
-        if asked.from_step is not None:
-            raise ArgumentError("--from-step belongs to runs that train; a study goes on where it ended.")
-        return run_uncertainty(studies.UncertaintyPlan.load(asked.run), Path(asked.run), Output(json=asked.json))
-    return train_and_judge(Run.open(asked.run), Output(json=asked.json), resume=True, from_step=asked.from_step)
+    output, directory = Output(json=asked.json), Path(asked.run)
+    for is_in, go_on in _OTHERS:
+        if is_in(directory):
+            if asked.from_step is not None:
+                raise ArgumentError("--from-step belongs to runs that train; all others go on where they ended.")
+            return go_on(directory, output)
+    return train_and_judge(Run.open(asked.run), output, resume=True, from_step=asked.from_step)
 
 
 def train_and_judge(run: Run, output: Output, *, resume: bool, from_step: int | None = None) -> int:

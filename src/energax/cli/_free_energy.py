@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from energax import report, runs
-from energax._errors import ArgumentError
+from energax._errors import ArgumentError, EnergaxError
 from energax.cli._output import Output
 from energax.cli._parse import flat, parse
 from energax.runs import SIMULATED
 
 _BUDGET = 8_000_000
+_RESULT, _STEPS = "free_energy.json", "steps"
 
 
 def free_energy(arguments: Sequence[str]) -> int:
@@ -45,15 +47,54 @@ def free_energy(arguments: Sequence[str]) -> int:
         raise ArgumentError("--seconds and --budget both say how long to run: name one.")
     output = Output(json=asked.json)
     system = runs.open_system(asked.system, size=asked.size, q=asked.q, instance=asked.instance)
-    chosen = {"beta": asked.beta, "method": asked.method, "seed": asked.seed}
-    with output.working("Estimating log Z") as progress:
-        budget = asked.budget or _BUDGET
-        if asked.seconds is not None:
-            budget = runs.transitions_within(asked.seconds, system, **chosen)
-        found = runs.free_energy(system, **chosen, width=asked.width, budget=budget, progress=progress)
+    budget = asked.budget or _BUDGET
+    if asked.seconds is not None:
+        with output.working("Measuring the speed"):
+            budget = runs.transitions_within(
+                asked.seconds, system, beta=asked.beta, method=asked.method, seed=asked.seed
+            )  # fmt: skip
+    plan = runs.FreeEnergyPlan(
+        asked.system, asked.size, asked.q, asked.instance, asked.beta, asked.method, asked.width, budget, asked.seed,
+        runs.digest(system),
+    )  # fmt: skip
     directory = runs.fresh_directory(asked.out, "free-energy", Path(asked.system.partition(":")[0]).stem)
-    runs.save_free_energy(found, directory / "free_energy.json")
-    path = report.write_free_energy(found, directory / "report.html", command=_command(asked, budget))
+    try:
+        plan.save(directory)
+        return estimate(plan, directory, output)
+    finally:
+        if not (directory / _STEPS).exists() and not (directory / _RESULT).exists():
+            # Nothing was computed: what was refused or stopped leaves no trace.
+            shutil.rmtree(directory)
+
+
+def estimate(plan: runs.FreeEnergyPlan, directory: Path, output: Output) -> int:
+    """Make an estimate, or what is left of it, and write its results and its page.
+
+    Raises:
+        ArgumentError: It has ended.
+    """
+    if (directory / _RESULT).exists():
+        raise ArgumentError(f"The estimate in {directory} has ended: see its report.html.")
+    system, steps = plan.open(directory), directory / _STEPS
+    try:
+        with output.working("Estimating log Z") as progress:
+            found = runs.free_energy(
+                system, beta=plan.beta, method=plan.method, width=plan.width, budget=plan.budget, seed=plan.seed,
+                steps=steps, progress=progress,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        if not any(steps.glob("*.npz")):
+            shutil.rmtree(steps, ignore_errors=True)
+            raise
+        output.say(f"Stopped and saved. Continue with: energax resume {shlex.quote(str(directory))}")
+        return 130
+    except EnergaxError:
+        # What is refused on the way is refused again.
+        shutil.rmtree(steps, ignore_errors=True)
+        raise
+    runs.save_free_energy(found, directory / _RESULT)
+    path = report.write_free_energy(found, directory / "report.html", command=plan.command)
+    shutil.rmtree(steps, ignore_errors=True)
     if output.json:
         output.print_json({"directory": str(directory), "report": str(path), **found.to_json()})
         return 0
@@ -64,15 +105,8 @@ def free_energy(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _command(asked: Any, budget: int) -> str:
-    parts = ["energax", "free-energy", asked.system]
-    for name in ("size", "q", "instance", "beta", "method", "width", "budget", "seed"):
-        value = budget if name == "budget" else getattr(asked, name)
-        parts += [] if value is None else [f"--{name}", f"{value:.12g}" if isinstance(value, float) else str(value)]
-    return shlex.join(parts)
-
-
 _DESCRIPTION = (
     "Estimate log Z and the free energy F = −log Z / β with an interval whose ends say what they rest on. The exact "
-    "value stands beside them where it is cheap, and no method but exact reads it."
+    "value stands beside them where it is cheap, and no method but exact reads it. An interrupted estimate goes on "
+    "with `energax resume`."
 )

@@ -14,7 +14,7 @@ from energax._errors import Diverged, EnergaxError, MissingExtra, Unreliable, ne
 
 COMMANDS = {
     "fit": "train a model on data, judge it, and write a page about it",
-    "resume": "continue an interrupted run, simulation or study",
+    "resume": "continue an interrupted run, simulation, free energy or study",
     "compare": "train every family of generative models on data, and compare",
     "compare-objectives": "train one model by every objective that fits the data, and compare",
     "simulate": "simulate a model of physics at one or several temperatures",

@@ -17,6 +17,7 @@ from energax.evaluation._feature_recipe import feature_network as feature_networ
 from energax.evaluation._feature_recipe import train_features as train_features
 from energax.evaluation._fit_base import fit_base as fit_base
 from energax.evaluation._gibbs import gibbs_gap as gibbs_gap
+from energax.evaluation._journal import journal as journal
 from energax.evaluation._length import ThermodynamicLength as ThermodynamicLength
 from energax.evaluation._length import thermodynamic_length as thermodynamic_length
 from energax.evaluation._likelihood import LogLikelihood as LogLikelihood
@@ -66,6 +67,7 @@ __all__ = [
     "fisher_information",
     "fit_base",
     "gibbs_gap",
+    "journal",
     "kl_on_grid",
     "linear_response",
     "log_likelihood",

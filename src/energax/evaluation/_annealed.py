@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, PyTree
 from energax._errors import Diverged
 from energax._typing import Configuration, PRNGKey
 from energax.estimators import group_log_z
+from energax.evaluation._journal import kept
 from energax.evaluation._path_curve import PathCurve, path_curve
 from energax.evaluation._pilot import Pilot
 from energax.kernels import AbstractKernel
@@ -88,16 +89,18 @@ def annealed(
     for batch in range(num_particles // BATCH):
         begin = batch * BATCH
         x = None if x0 is None else jax.tree.map(lambda a, b=begin: a[b : b + BATCH].reshape(*shape, *a.shape[1:]), x0)
-        run = anneal(
-            path,
-            kernel,
-            jnp.asarray(ts),
-            key=jax.random.fold_in(key, batch),
-            num_groups=shape[0],
-            num_particles=shape[1],
-            x0=x,
-            resample=None if group_size == 1 else "systematic",
-            step_sizes=None if step_sizes is None else jnp.asarray(step_sizes),
+        run = kept(
+            lambda x=x, batch=batch: anneal(
+                path,
+                kernel,
+                jnp.asarray(ts),
+                key=jax.random.fold_in(key, batch),
+                num_groups=shape[0],
+                num_particles=shape[1],
+                x0=x,
+                resample=None if group_size == 1 else "systematic",
+                step_sizes=None if step_sizes is None else jnp.asarray(step_sizes),
+            )
         )
         weights.append(run.log_weights.reshape(-1))
         runs.append(run)

@@ -16,6 +16,7 @@ from scipy.stats import kruskal
 
 from energax._typing import PRNGKey
 from energax.estimators import r_hat
+from energax.evaluation._journal import kept
 from energax.evaluation._pilot import Pilot
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel
 from energax.paths import AbstractPath
@@ -94,15 +95,17 @@ def run_ladders(
     sweep_cost = len(families) * len(ts) * KEPT
     again = False
     while True:
-        run = replica_exchange(
-            path,
-            kernel,
-            jnp.asarray(ts),
-            x,
-            key=jax.random.fold_in(key, index),
-            num_sweeps=KEPT * thin,
-            thin=thin,
-            throw=False,
+        run = kept(
+            lambda x=x, thin=thin, index=index: replica_exchange(
+                path,
+                kernel,
+                jnp.asarray(ts),
+                x,
+                key=jax.random.fold_in(key, index),
+                num_sweeps=KEPT * thin,
+                thin=thin,
+                throw=False,
+            )
         )
         cost = sweep_cost * thin
         x, spent, index = run.last, spent + cost, index + 1

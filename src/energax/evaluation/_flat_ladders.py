@@ -15,6 +15,7 @@ from jaxtyping import Float
 from energax._typing import PRNGKey
 from energax.energies import AbstractEnergy
 from energax.estimators import LadderHistogram, r_hat, weighted_histogram
+from energax.evaluation._journal import kept
 from energax.evaluation._tempered_ladders import WORST_R_HAT, AbstractLadders
 from energax.sampling import energy_bins, multicanonical, wang_landau
 
@@ -50,7 +51,7 @@ class FlatLadders(AbstractLadders):
             length = max(64, done // 4 * 2)
             if self.cost(done + length) > _LEARNING_SHARE * budget:
                 break
-            self.learnt = wang_landau(energy, self.learnt, key=jax.random.fold_in(learn_key, done), num_sweeps=length)
+            self._learn(jax.random.fold_in(learn_key, done), length)
             done += length
         self.learning, self.spent = done, self.cost(done)
         self.weights, self.x = self.learnt.multicanonical, self.learnt.x
@@ -61,14 +62,26 @@ class FlatLadders(AbstractLadders):
     def run(self, num_sweeps: int) -> None:
         key = jax.random.fold_in(self.key, self.num_sweeps)
         if self.method == "multicanonical":
-            run = multicanonical(self.weights, self.x, key=key, num_sweeps=num_sweeps)
-            self.x = run.x
-            self.pieces.append((run.energies, run.log_states))
+            self.x, *piece = kept(lambda: self._hold(key, num_sweeps))
+            self.pieces.append(tuple(piece))
         else:
-            self.learnt = wang_landau(self.energy, self.learnt, key=key, num_sweeps=num_sweeps)
+            self._learn(key, num_sweeps)
             self.pieces.append((self.learnt.energies, None))
         self.lengths.append(num_sweeps)
         self.spent += self.cost(num_sweeps)
+
+    def _learn(self, key: PRNGKey, num_sweeps: int) -> None:
+        """Wang–Landau from where it is; the energy and its bins stay as they are."""
+
+        def step() -> dict[str, Any]:
+            run = wang_landau(self.energy, self.learnt, key=key, num_sweeps=num_sweeps)
+            return {f.name: getattr(run, f.name) for f in dataclasses.fields(run) if f.name not in ("energy", "bins")}
+
+        self.learnt = dataclasses.replace(self.learnt, **kept(step))
+
+    def _hold(self, key: PRNGKey, num_sweeps: int) -> tuple[Any, np.ndarray, np.ndarray]:
+        run = multicanonical(self.weights, self.x, key=key, num_sweeps=num_sweeps)
+        return run.x, run.energies, run.log_states
 
     def _kept(self) -> Float[np.ndarray, "repeat walker draw"]:
         return np.concatenate([energies for energies, _ in self.late()], axis=2)

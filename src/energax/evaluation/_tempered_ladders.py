@@ -19,6 +19,7 @@ from energax._typing import Configuration, PRNGKey, Scalar
 from energax.energies import AbstractEnergy
 from energax.estimators import Estimate, LadderHistogram, histogram_of_counts, ladder_histogram, r_hat
 from energax.evaluation._equilibrium import FALSE_ALARM, ladder_levels
+from energax.evaluation._journal import kept
 from energax.evaluation._pilot import Pilot
 from energax.evaluation._virial import Virial, VirialProbe, virial_of_ladders
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
@@ -221,14 +222,16 @@ class ReplicaLadders(AbstractLadders):
         return num_sweeps * self.num_ladders * len(self.betas)
 
     def run(self, num_sweeps: int) -> None:
-        run = replica_exchange(
-            self.path, self.ladder.kernel, jnp.asarray(self.ladder.ts), self.last,
-            key=jax.random.fold_in(self.key, self.num_sweeps), num_sweeps=num_sweeps, keep="all",
-            save=_Saved(self.difference, self.probe), origin=self.origin, throw=False,
+        run = kept(
+            lambda: replica_exchange(
+                self.path, self.ladder.kernel, jnp.asarray(self.ladder.ts), self.last,
+                key=jax.random.fold_in(self.key, self.num_sweeps), num_sweeps=num_sweeps, keep="all",
+                save=_Saved(self.difference, self.probe), origin=self.origin, throw=False,
+            )
         )  # fmt: skip
         assert run.every_level is not None
-        kept, moments = run.every_level[0]
-        energies = np.asarray(kept)
+        saved, moments = run.every_level[0]
+        energies = np.asarray(saved)
         if np.isnan(energies).any():
             raise Diverged("The energy is not a number at some draws. Look at it at draws of the law at t = 0.")
         self.pieces.append(energies)
@@ -310,9 +313,8 @@ class PackedLadders(AbstractLadders):
         return math.ceil(_PACKED_COST * num_sweeps * self.num_ladders * len(self.betas))
 
     def run(self, num_sweeps: int) -> None:
-        run = exchange_spins(
-            self.energy, self.betas, self.last, key=jax.random.fold_in(self.key, self.num_sweeps), num_sweeps=num_sweeps
-        )
+        key = jax.random.fold_in(self.key, self.num_sweeps)
+        run = kept(lambda: exchange_spins(self.energy, self.betas, self.last, key=key, num_sweeps=num_sweeps))
         self.pieces.append(run)
         self.lengths.append(num_sweeps)
         self.last = run.last

@@ -15,6 +15,10 @@ from energax.runs._free_energy import free_energy as free_energy
 from energax.runs._free_energy import open_system as open_system
 from energax.runs._free_energy import save_free_energy as save_free_energy
 from energax.runs._free_energy import transitions_within as transitions_within
+from energax.runs._free_energy_plan import FreeEnergyPlan as FreeEnergyPlan
+from energax.runs._free_energy_plan import digest as digest
+from energax.runs._free_energy_plan import is_free_energy as is_free_energy
+from energax.runs._free_energy_plan import open_free_energy as open_free_energy
 from energax.runs._generators import GENERATIVE_OBJECTIVES as GENERATIVE_OBJECTIVES
 from energax.runs._generators import GENERATORS as GENERATORS
 from energax.runs._generators import calibrating_energy as calibrating_energy
@@ -73,6 +77,7 @@ __all__ = [
     "DataConfig",
     "Entry",
     "FreeEnergy",
+    "FreeEnergyPlan",
     "Pieces",
     "Restoration",
     "Run",
@@ -88,17 +93,20 @@ __all__ = [
     "build_objective",
     "build_regularised",
     "calibrating_energy",
+    "digest",
     "draw_samples",
     "entry",
     "environment",
     "field_help",
     "free_energy",
     "fresh_directory",
+    "is_free_energy",
     "is_generator",
     "is_simulation",
     "load",
     "load_energy",
     "num_parameters",
+    "open_free_energy",
     "open_simulation",
     "open_system",
     "optimizer",

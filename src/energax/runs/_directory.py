@@ -8,6 +8,8 @@ from pathlib import Path
 from energax._errors import RunError
 from energax.runs._simulation_plan import is_simulation
 
+FREE_ENERGY_FILE = "free_energy_plan.json"
+
 
 def fresh_directory(out: str | Path | None, data: str, model: str) -> Path:
     """Create the directory of a new run: `out`, or the next free ``runs/DATA-MODEL-N``.
@@ -52,7 +54,7 @@ def fresh_directory(out: str | Path | None, data: str, model: str) -> Path:
 
 
 def _is_resumable(path: Path) -> bool:
-    return (path / "config.json").exists() or is_simulation(path)
+    return any((path / name).exists() for name in ("config.json", FREE_ENERGY_FILE)) or is_simulation(path)
 
 
 def _slug(source: str) -> str:

@@ -155,6 +155,7 @@ def free_energy(
     width: float | None = None,
     budget: int = 8_000_000,
     seed: int = 0,
+    steps: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> FreeEnergy:
     """Estimate log Z of a system at β.
@@ -166,16 +167,23 @@ def free_energy(
         width: Wanted width of the interval, nats; by default that of `evaluation.log_z`.
         budget: The most transitions.
         seed: Seed of everything random.
+        steps: Folder in which what was computed is kept until the end; the same estimate goes on behind it.
         progress: Called with (stage, done, total).
 
     Raises:
         ArgumentError: Numbers that make no sense.
         NotTractable: log Z does not exist, or the method does not fit.
+        RunError: The disk refuses.
     """
     tell = progress or (lambda stage, done, total: None)
-    found = _estimate(
-        system, beta, method, seed, width=width, budget=budget, progress=lambda done, total: tell("log Z", done, total)
-    )
+    try:
+        with contextlib.nullcontext() if steps is None else evaluation.journal(steps):
+            found = _estimate(
+                system, beta, method, seed, width=width, budget=budget,
+                progress=lambda done, total: tell("log Z", done, total),
+            )  # fmt: skip
+    except OSError as error:
+        raise RunError(f"{steps} cannot be written to: {error.strerror or error}.") from error
     energy = _at(system.energy, beta)
     # Ladders on a hidden side temper what is left when the observed units are summed out, which is no function of β.
     tempered = None if latent(energy) is not None else found.thermodynamics
