@@ -75,7 +75,7 @@ def _main_table(main: dict, truth: dict) -> str:
     rows = []
     for name, runs in main.items():
         worst = max(runs, key=lambda r: r["kl"])
-        apart = sum(p < 0.01 for r in runs for p in r["p_values"])
+        apart = sum(p <= 0.01 for r in runs for p in r["p_values"])
         rows.append(
             (
                 *(name, f"{worst['floor']:.3f}", f"{np.mean([r['kl_mixture'] for r in runs]):.4f}"),

@@ -24,11 +24,13 @@ class Missing(Exception):
 
 
 def python(peer: str) -> Path:
-    """The interpreter of a peer's environment, which is made when first asked for.
+    """The interpreter of a peer's environment, which is made when first asked for; our own for energax.
 
     Raises:
         Missing: No Python on this machine is new enough for the peer.
     """
+    if peer == "energax":
+        return Path(sys.executable)
     folder = ENVS / peer
     if not (folder / "bin" / "python").exists():
         subprocess.run([interpreter(peer), "-m", "venv", folder], check=True)
