@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import jax
 import pytest
 
+from energax import energies
 from energax._errors import ArgumentError
 from energax.cli import main
-from energax.runs import _time_limit
+from energax.runs import System, _free_energy, _time_limit, transitions_within
 from energax.runs._time_limit import affordable
 
 
@@ -46,3 +48,19 @@ def test_a_time_that_is_too_short_is_one_sentence(clock):
 def test_one_length_is_asked_for(capsys):
     assert main(["free-energy", "ising", "--seconds", "3", "--budget", "100000"]) == 2
     assert "name one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("energy", "method", "measured"),
+    [
+        (energies.Ising(4), "auto", "pt-mbar"),  # and not annealing, which follows where a trial is too short
+        (energies.Ising(4), "ais", "ais"),
+        (energies.RBM(4, 3, key=jax.random.key(0)), "auto", "auto"),
+    ],
+)
+def test_auto_is_measured_by_what_it_tries_first(monkeypatch, energy, method, measured):
+    asked = []
+    monkeypatch.setattr(_free_energy, "_estimate", lambda system, beta, method, seed, **_: asked.append(method))
+    monkeypatch.setattr(_free_energy, "affordable", lambda seconds, trial, least: trial(least))
+    transitions_within(9.0, System("it", energy), method=method)
+    assert asked == [measured]

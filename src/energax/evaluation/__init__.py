@@ -23,6 +23,7 @@ from energax.evaluation._length import thermodynamic_length as thermodynamic_len
 from energax.evaluation._likelihood import LogLikelihood as LogLikelihood
 from energax.evaluation._likelihood import log_likelihood as log_likelihood
 from energax.evaluation._log_z import METHODS as METHODS
+from energax.evaluation._log_z import first_method as first_method
 from energax.evaluation._log_z import log_z as log_z
 from energax.evaluation._plane import GridKL as GridKL
 from energax.evaluation._plane import ModeMasses as ModeMasses
@@ -64,6 +65,7 @@ __all__ = [
     "feature_network",
     "feature_quality",
     "features",
+    "first_method",
     "fisher_information",
     "fit_base",
     "gibbs_gap",

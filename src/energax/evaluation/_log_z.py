@@ -168,7 +168,7 @@ def log_z(
     if tempered and not (num_levels is None and num_particles is None):
         raise ArgumentError(f"method={method!r} tunes its own levels: num_levels and num_particles are not for it.")
     attempts = []
-    if tempered or (method == "auto" and free and kernel is None and rows is None and is_tempered(energy)):
+    if tempered or (method == "auto" and free and kernel is None and first_method(energy, data=rows) == "pt-mbar"):
         narrow = _TEMPERED_WIDTH if width is None else width
         by_path = base is not None or (space.log_volume == math.inf and side is None)
         if by_path and method not in FLAT_METHODS:
@@ -197,6 +197,16 @@ def log_z(
     interval = dataclasses.replace(found.interval, level=level)
     notes = (*warnings, *found.warnings)
     return dataclasses.replace(found, interval=interval, exact=known, measure=space.measure, warnings=notes)
+
+
+def first_method(energy: AbstractEnergy, *, data: Any = None) -> str:
+    """What `log_z` with ``method="auto"`` tries first: ``"pt-mbar"``, or ``"auto"`` where it anneals.
+
+    Args:
+        energy: The model.
+        data: Rows of data, as in `log_z`.
+    """
+    return "pt-mbar" if data is None and is_tempered(energy) else "auto"
 
 
 def _better(found: LogZ, other: LogZ) -> LogZ:

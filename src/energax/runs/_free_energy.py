@@ -198,6 +198,8 @@ def transitions_within(
 ) -> int:
     """The budget of `free_energy` that a time is enough for, measured; the measuring is part of the time.
 
+    ``"auto"`` is measured by what it tries first. Where that fails, what it tries next takes time of its own.
+
     Args:
         seconds: Time for the measuring and for the run.
         system: As in `free_energy`.
@@ -209,6 +211,8 @@ def transitions_within(
         ArgumentError: The time is too short, or as in `free_energy`.
         NotTractable: As in `free_energy`.
     """
+    if method == "auto":
+        method = evaluation.first_method(_at(system.energy, beta), data=system.rows)
 
     def trial(budget: int) -> LogZ:
         return _estimate(system, beta, method, seed, width=_NEVER_MET, budget=budget, progress=None)
