@@ -24,7 +24,7 @@ PAGES = _guide().PAGES
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [pytest.param(p, marks=pytest.mark.ci) if p == "vae" else p for p in PAGES])
+@pytest.mark.parametrize("page", PAGES)
 def test_the_program_of_a_page_runs(page, tmp_path):
     assert _guide().run(page, tmp_path)
     assert (tmp_path / f"{page}.png").stat().st_size > 5_000
