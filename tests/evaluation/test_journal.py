@@ -63,6 +63,14 @@ def test_damaged_files_are_made_anew(tmp_path):
     (path,) = tmp_path.glob("*.npz")
     path.write_bytes(path.read_bytes()[:40])
     assert twice(tmp_path, 1) == (1, 1)
+    path.write_bytes(b"")
+    assert twice(tmp_path, 1) == (1, 1)
+
+
+@pytest.mark.parametrize("where", [("energax.nowhere", "A"), ("energax.estimators", "Gone")])
+def test_a_class_that_has_gone_is_made_anew(tmp_path, where):
+    np.savez(tmp_path / "00001.npz", told=np.asarray(json.dumps({"class": where, "fields": {}})))
+    assert twice(tmp_path, 7) == (7, 1)
 
 
 def test_a_file_cannot_name_a_class_of_others(tmp_path):

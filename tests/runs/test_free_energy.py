@@ -124,10 +124,10 @@ def test_an_interrupted_estimate_goes_on(capsys, monkeypatch):
     whole = json.loads(capsys.readouterr().out)
     write = _journal._write
 
-    def stop_at(number):
+    def stop_at(number, why=KeyboardInterrupt):
         def writing(path, value):
             if path.name == f"{number:05d}.npz":
-                raise KeyboardInterrupt
+                raise why
             write(path, value)
 
         monkeypatch.setattr(_journal, "_write", writing)
@@ -137,6 +137,9 @@ def test_an_interrupted_estimate_goes_on(capsys, monkeypatch):
     assert not Path("stopped-1").exists()
     assert stop_at(4) == 130
     assert "Continue with: energax resume stopped-4" in capsys.readouterr().err
+    assert stop_at(3, OSError(28, "No space left on device")) == 2
+    assert "stopped-3/steps cannot be written to: No space left on device" in capsys.readouterr().err
+    assert len(list(Path("stopped-3/steps").glob("*.npz"))) == 2, "what was computed is lost"
     monkeypatch.setattr(_journal, "_write", write)
     assert main(["free-energy", "spins.npz", "--out", "stopped-4"]) == 2
     assert "or continue it with `energax resume stopped-4`" in capsys.readouterr().err

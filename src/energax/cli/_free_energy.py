@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from energax import report, runs
-from energax._errors import ArgumentError, EnergaxError
+from energax._errors import ArgumentError, EnergaxError, RunError
 from energax.cli._output import Output
 from energax.cli._parse import flat, parse
 from energax.runs import SIMULATED
@@ -88,9 +88,10 @@ def estimate(plan: runs.FreeEnergyPlan, directory: Path, output: Output) -> int:
             raise
         output.say(f"Stopped and saved. Continue with: energax resume {shlex.quote(str(directory))}")
         return 130
-    except EnergaxError:
-        # What is refused on the way is refused again.
-        shutil.rmtree(steps, ignore_errors=True)
+    except EnergaxError as error:
+        # What is refused on the way is refused again; but a disk that is full may have room later.
+        if not isinstance(error, RunError):
+            shutil.rmtree(steps, ignore_errors=True)
         raise
     runs.save_free_energy(found, directory / _RESULT)
     path = report.write_free_energy(found, directory / "report.html", command=plan.command)

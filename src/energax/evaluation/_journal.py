@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 T = TypeVar("T")
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, AttributeError, ImportError, zipfile.BadZipFile)
+"""What a damaged file may raise, or one of another version, whose classes have gone."""
 
 
 class _Journal:
@@ -62,7 +64,7 @@ def kept(step: Callable[[], T]) -> T:
     if found is None:
         return step()
     path = found.next()
-    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
+    with contextlib.suppress(*_UNREADABLE):
         return _read(path)
     result = step()
     _write(path, result)
