@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from energax._errors import ArgumentError, RunError
+from energax._files import replace_arrays
 from energax.cli._output import Output
 from energax.cli._parse import flat, parse
-from energax.runs import Run, replace_arrays
+from energax.runs import Run
 
 
 def sample(arguments: Sequence[str]) -> int:

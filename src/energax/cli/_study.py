@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from energax import runs, studies
 from energax._errors import ArgumentError
+from energax._files import replace_file
 from energax.cli._output import Output
 
 Found = TypeVar("Found", bound=studies.AbstractCompared)
@@ -45,7 +46,7 @@ def run_study(
         compared = make(progress)
     found = runs.plain(compared.to_json())
     if compared.trials:
-        runs.replace_file(directory / file, (json.dumps(found, indent=2) + "\n").encode())
+        replace_file(directory / file, (json.dumps(found, indent=2) + "\n").encode())
         show(found)
     if compared.result == "interrupted":
         output.say(f"Stopped and saved. Continue with: energax resume {shlex.quote(str(directory))}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from energax import report, runs, studies, systems
+from energax._files import replace_arrays, replace_file
 from energax.cli._output import Output
 from energax.cli._parse import flat, parse
 from energax.studies import UncertaintyPlan
@@ -66,10 +67,10 @@ def run_uncertainty(plan: UncertaintyPlan, directory: Path, output: Output) -> i
         output.say(f"Stopped and saved. {go_on}")
         return 130
     told = found.to_json()
-    runs.replace_file(directory / "results.json", (json.dumps(told, indent=2, allow_nan=False) + "\n").encode())
+    replace_file(directory / "results.json", (json.dumps(told, indent=2, allow_nan=False) + "\n").encode())
     if plan.outputs is not None:
         every = found.first["given"]["every"]
-        runs.replace_arrays(directory / "nodes.npz", dict(zip(plan.methods, every, strict=True)))
+        replace_arrays(directory / "nodes.npz", dict(zip(plan.methods, every, strict=True)))
     path = report.write_uncertainty(found, directory / "report.html")
     if output.json:
         output.print_json({"directory": str(directory), "report": str(path), **told})

@@ -19,6 +19,7 @@ import optax
 from jaxtyping import Array
 
 from energax._errors import MissingExtra
+from energax._files import replace_arrays
 from energax._typing import Scalar
 from energax.data import Labelled, labelled
 from energax.evaluation._feature_network import FeatureNetwork, class_logits
@@ -198,12 +199,9 @@ def _write(path: Path, found: TrainedFeatures) -> None:
         "accuracy": found.accuracy,
         "recipe": dataclasses.asdict(found.recipe),
     }
-    leaves = {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(network))}
+    leaves = {f"leaf{i}": leaf for i, leaf in enumerate(jax.tree.leaves(network))}
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with draft.open("wb") as file:
-        np.savez(file, about=np.array(json.dumps(about)), **leaves)  # pyright: ignore[reportArgumentType]
-    draft.replace(path)
+    replace_arrays(path, {"about": np.array(json.dumps(about)), **leaves})
 
 
 def _read(path: Path, recipe: FeatureRecipe) -> TrainedFeatures | None:

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from energax._files import replace_arrays
+
 T = TypeVar("T")
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, AttributeError, ImportError, zipfile.BadZipFile)
 """What a damaged file may raise, or one of another version, whose classes have gone."""
@@ -74,10 +76,7 @@ def kept(step: Callable[[], T]) -> T:
 def _write(path: Path, value: Any) -> None:
     arrays: list[np.ndarray] = []
     told = json.dumps(_packed(value, arrays))
-    temporary = path.with_name(f".{path.stem}.part.npz")
-    parts = {f"a{i}": array for i, array in enumerate(arrays)}
-    np.savez(temporary, told=np.asarray(told), **parts)  # pyright: ignore[reportArgumentType]
-    temporary.replace(path)
+    replace_arrays(path, {"told": np.asarray(told), **{f"a{i}": array for i, array in enumerate(arrays)}})
 
 
 def _read(path: Path) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 from pathlib import Path
 from typing import Any
 
 from energax._errors import MissingExtra, RunError
+from energax._files import replace_file
 from energax.report import sections
 from energax.report._summary import SummaryLike
 
@@ -43,13 +43,9 @@ def save_page(page: str, path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     # Names of files may hold bytes that are no UTF-8; Python keeps them as lone surrogates, which no page can show.
     content = page.encode("utf-8", errors="replace")
-    temporary = target.with_name(f".{target.name}.part")
     try:
-        temporary.write_bytes(content)
-        temporary.replace(target)
+        replace_file(target, content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise RunError(f"The report {target} cannot be written: {error.strerror or error}.") from error
     return target
 

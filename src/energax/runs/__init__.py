@@ -6,8 +6,6 @@ from energax.runs._configs import TrainingConfig as TrainingConfig
 from energax.runs._directory import fresh_directory as fresh_directory
 from energax.runs._draws import draw_samples as draw_samples
 from energax.runs._entry import Entry as Entry
-from energax.runs._files import replace_arrays as replace_arrays
-from energax.runs._files import replace_file as replace_file
 from energax.runs._free_energy import METHODS as FREE_ENERGY_METHODS
 from energax.runs._free_energy import FreeEnergy as FreeEnergy
 from energax.runs._free_energy import System as System
@@ -114,8 +112,6 @@ __all__ = [
     "plan",
     "plan_simulation",
     "psnr",
-    "replace_arrays",
-    "replace_file",
     "restore_image",
     "save_free_energy",
     "save_simulation",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from energax._errors import ArgumentError, RunError
-from energax.runs._files import replace_file
+from energax._files import replace_file
 
 FORMAT = 1
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from energax import evaluation, exact
 from energax._errors import ArgumentError, NotTractable, RunError, Unreliable, nearest
+from energax._files import replace_file
 from energax.energies import AbstractEnergy, Tempered, latent, observed_space, read_energy
 from energax.evaluation import LogZ, SiteProbabilities, Thermodynamics
-from energax.runs._files import replace_file
 from energax.runs._run import Run
 from energax.runs._simulated import SIMULATED
 from energax.runs._simulation_plan import load_energy, plan_simulation

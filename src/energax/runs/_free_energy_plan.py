@@ -13,8 +13,8 @@ import jax
 import numpy as np
 
 from energax._errors import RunError
+from energax._files import replace_file
 from energax.runs._directory import FREE_ENERGY_FILE
-from energax.runs._files import replace_file
 from energax.runs._free_energy import System, open_system
 
 

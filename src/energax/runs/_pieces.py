@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from energax._errors import RunError
-from energax.runs._files import replace_arrays
+from energax._files import replace_arrays
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from energax import systems
 from energax._errors import ArgumentError, DataError, nearest
+from energax._files import replace_arrays
 from energax._typing import PRNGKey
 from energax.data import Data
-from energax.runs._files import replace_arrays
 from energax.runs._run import Run
 from energax.spaces import Euclidean
 

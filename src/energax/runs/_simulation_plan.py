@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from energax._errors import ArgumentError, EnergaxError, RunError, nearest
+from energax._files import replace_file
 from energax.energies import AbstractEnergy, observed_space
 from energax.kernels import suggestions
-from energax.runs._files import replace_file
 from energax.runs._kernels import KERNELS
 from energax.runs._observables import ENERGY, MAGNET
 from energax.runs._registry import entry

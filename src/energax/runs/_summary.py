@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from energax._errors import RunError
+from energax._files import replace_arrays, replace_file
 from energax.runs._configs import read_config
-from energax.runs._files import replace_arrays, replace_file
 from energax.training import read_metrics
 
 

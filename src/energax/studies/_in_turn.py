@@ -12,6 +12,7 @@ from typing import Any
 
 from energax import runs
 from energax._errors import EnergaxError
+from energax._files import replace_file
 from energax.studies._stored import AbstractPlan
 
 Progress = Callable[[float, int, str], None]
@@ -110,7 +111,7 @@ def failure_of(error: Exception) -> str:
 def keep_trial(directory: Path, found: Mapping[str, Any]) -> None:
     """Store what a run found beside its directory."""
     content = json.dumps(runs.plain(found), indent=2) + "\n"
-    runs.replace_file(directory.with_suffix(".json"), content.encode())
+    replace_file(directory.with_suffix(".json"), content.encode())
 
 
 class Updates:

@@ -13,6 +13,7 @@ import numpy as np
 
 from energax import runs
 from energax._errors import ArgumentError, RunError
+from energax._files import replace_arrays, replace_file
 from energax._typing import PRNGKey
 from energax.data import Data
 from energax.studies._demonstrations import demonstrations
@@ -73,7 +74,7 @@ def run_model(plan: ModelComparison, study: Path, model: str, seed: int, tell: O
         trial = Trial(plan, directory, model, seed, tell)
         told, arrays = trial.run()
         found |= told
-        runs.replace_arrays(directory.with_suffix(".npz"), arrays)
+        replace_arrays(directory.with_suffix(".npz"), arrays)
     except (Interrupted, RunError, OSError, KeyboardInterrupt):
         raise
     except Exception as error:
@@ -134,7 +135,7 @@ class Trial:
             compile_seconds, speed = pilot_speed(recipe, data, self.plan.budget, self._key("train"))
             steps = min(int(self.plan.budget * speed), _MOST_STEPS)
             found = {"num_steps": steps, "compile_seconds": compile_seconds, "steps_per_second": speed}
-            runs.replace_file(path, (json.dumps(found) + "\n").encode())
+            replace_file(path, (json.dumps(found) + "\n").encode())
         found = json.loads(path.read_text())
         if found["num_steps"] < _LEAST_STEPS:
             raise ArgumentError(

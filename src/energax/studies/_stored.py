@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from energax import runs
 from energax._errors import RunError
+from energax._files import replace_file
 
 _FORMAT = 1
 
@@ -45,7 +45,7 @@ class AbstractPlan(abc.ABC):
             if any(directory.iterdir()):
                 raise RunError(f"{directory} is not empty and holds no study: take another --out.")
             text = json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, indent=2) + "\n"
-            runs.replace_file(path, text.encode())
+            replace_file(path, text.encode())
         except OSError as error:
             raise RunError(f"{directory} cannot be written to: {error.strerror or error}.") from error
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from energax import runs
 from energax._errors import RunError
+from energax._files import replace_file
 from energax.runs import Run
 from energax.studies._in_turn import Interrupted, Updates, failure_of, keep_trial
 from energax.studies._judge import judge
@@ -90,7 +91,7 @@ def _num_steps(plan: Comparison, folder: Path, objective: str) -> int:
     if not path.exists():
         assert plan.budget is not None
         steps = min(max(1, round(plan.budget * pilot_speed(plan, objective))), _MOST_STEPS)
-        runs.replace_file(path, (json.dumps({"num_steps": steps}) + "\n").encode())
+        replace_file(path, (json.dumps({"num_steps": steps}) + "\n").encode())
     return int(json.loads(path.read_text())["num_steps"])
 
 

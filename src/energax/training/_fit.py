@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import math
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from energax._errors import ArgumentError, CheckpointError, DataError, Diverged, RunError
+from energax._files import replace_file
 from energax._typing import PRNGKey
 from energax.random import choose, generator_name
 from energax.training._batches import ArrayRows, Batches
@@ -21,7 +22,6 @@ from energax.training._interrupts import Interrupts
 from energax.training._learner import AbstractLearner
 from energax.training._lock import locked
 from energax.training._loop import Loop
-from energax.training._manifest import write_json
 from energax.training._plan import Plan, default_log_every
 from energax.training._recovery import Recovery
 from energax.training._result import FitInfo, FitResult
@@ -246,10 +246,8 @@ def _saved_log_every(directory: Path | None, step: int) -> int:
 def _write_config(directory: Path | None, config: dict[str, Any] | None) -> None:
     if directory is None or config is None:
         return
-    temporary = directory / ".config.json"
     try:
-        write_json(temporary, config)
-        os.replace(temporary, directory / "config.json")
+        replace_file(directory / "config.json", (json.dumps(config, indent=1) + "\n").encode())
     except (OSError, TypeError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"it is not JSON ({error})"
         raise RunError(f"The configuration could not be saved in {directory}: {reason}.") from error

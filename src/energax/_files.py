@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -15,10 +17,8 @@ def replace_file(path: Path, content: bytes) -> None:
     Raises:
         OSError: The disk refuses; nothing is left of the attempt.
     """
-    temporary = path.with_name(f".{path.name}.part")
-    with _cleared(temporary):
-        temporary.write_bytes(content)
-        temporary.replace(path)
+    with _draft(path) as file:
+        file.write(content)
 
 
 def replace_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -27,17 +27,19 @@ def replace_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     Raises:
         OSError: The disk refuses; nothing is left of the attempt.
     """
-    temporary = path.with_name(f".{path.stem}.part.npz")
-    with _cleared(temporary):
-        np.savez_compressed(temporary, **{k: np.asarray(v) for k, v in arrays.items()})  # pyright: ignore[reportArgumentType]
-        temporary.replace(path)
+    with _draft(path) as file:
+        np.savez_compressed(file, **{k: np.asarray(v) for k, v in arrays.items()})  # pyright: ignore[reportArgumentType]
 
 
 @contextlib.contextmanager
-def _cleared(temporary: Path) -> Iterator[None]:
+def _draft(path: Path) -> Iterator[BinaryIO]:
+    """A file beside it, one for each process, that takes its place at the end."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield
-    except OSError:
+        with draft.open("wb") as file:
+            yield file
+        draft.replace(path)
+    except BaseException:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
         raise
