@@ -1,6 +1,7 @@
 """Simulations: error bars that are calibrated, exact curves, and what a command line asks for."""
 
 import dataclasses
+import json
 
 import jax
 import numpy as np
@@ -173,12 +174,16 @@ def test_a_plan_is_kept_and_an_energy_that_changed_is_noticed(tmp_path):
     file = tmp_path / "own.py"
     file.write_text("from energax import energies\nmodel = energies.Ising(3)\n")
     plan = runs.plan_simulation(energy=f"{file}:model", temperatures=[2.0, 3.0], exchange=True, seed=3)
-    plan.save(tmp_path)
-    assert runs.is_simulation(tmp_path)
-    assert runs.open_simulation(tmp_path) == plan
+    plan.save(tmp_path / "run")
+    assert runs.SimulationPlan.is_in(tmp_path / "run")
+    assert runs.SimulationPlan.load(tmp_path / "run") == plan
+    stored = tmp_path / "run" / runs.SimulationPlan.file
+    stored.write_text(json.dumps({k: v for k, v in json.loads(stored.read_text()).items() if k != "format"}))
+    assert runs.SimulationPlan.load(tmp_path / "run") == plan, "as it was written before plans had a format"
+    assert plan.open(tmp_path / "run").build(None) is not None
     file.write_text("from energax import energies\nmodel = energies.Ising(5)\n")
-    with pytest.raises(RunError, match="Put the old file back"):
-        runs.open_simulation(tmp_path)
+    with pytest.raises(RunError, match=r"own\.py is not what the simulation in .* began with"):
+        runs.simulate(plan, directory=tmp_path / "run")
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from energax.cli._output import Output
 from energax.cli._parse import flat, named_option, parse
 from energax.cli._simulate import run_simulation
 from energax.cli._uncertainty import run_uncertainty
-from energax.runs import Run, TrainingConfig
+from energax.runs import AbstractPlan, Run, TrainingConfig
 
 
 def fit(arguments: Sequence[str]) -> int:
@@ -41,12 +41,12 @@ def fit(arguments: Sequence[str]) -> int:
     return train_and_judge(run, output, resume=False)
 
 
-_OTHERS: tuple[tuple[Callable[[Path], bool], Callable[[Path, Output], int]], ...] = (
-    (runs.is_simulation, lambda d, out: run_simulation(runs.open_simulation(d), d, out)),
-    (runs.is_free_energy, lambda d, out: estimate(runs.open_free_energy(d), d, out)),
-    (studies.Comparison.is_in, lambda d, out: run_comparison(studies.Comparison.load(d), d, out)),
-    (studies.ModelComparison.is_in, lambda d, out: run_models(studies.ModelComparison.load(d), d, out)),
-    (studies.UncertaintyPlan.is_in, lambda d, out: run_uncertainty(studies.UncertaintyPlan.load(d), d, out)),
+_OTHERS: tuple[tuple[type[AbstractPlan], Callable[[Any, Path, Output], int]], ...] = (
+    (runs.SimulationPlan, run_simulation),
+    (runs.FreeEnergyPlan, estimate),
+    (studies.Comparison, run_comparison),
+    (studies.ModelComparison, run_models),
+    (studies.UncertaintyPlan, run_uncertainty),
 )
 """What a directory may hold beside a run that trains, and how each goes on."""
 
@@ -63,11 +63,11 @@ def resume(arguments: Sequence[str]) -> int:
     )
     asked: Any = parse(cls, arguments, "resume", "Continue an interrupted run from its last checkpoint.")
     output, directory = Output(json=asked.json), Path(asked.run)
-    for is_in, go_on in _OTHERS:
-        if is_in(directory):
+    for plan, go_on in _OTHERS:
+        if plan.is_in(directory):
             if asked.from_step is not None:
                 raise ArgumentError("--from-step belongs to runs that train; all others go on where they ended.")
-            return go_on(directory, output)
+            return go_on(plan.load(directory), directory, output)
     return train_and_judge(Run.open(asked.run), output, resume=True, from_step=asked.from_step)
 
 

@@ -62,25 +62,12 @@ def run_simulation(plan: SimulationPlan, directory: Path, output: Output) -> int
         output.say(f"Stopped during warm-up. {go_on}")
         return 130
     runs.save_simulation(found, directory / "simulation.json")
-    path = report.write_simulation(found, directory / "report.html", command=_command(plan))
+    path = report.write_simulation(found, directory / "report.html", command=plan.command)
     _show(output, found, {"directory": str(directory), "report": str(path)})
     if found.result == "interrupted":
         output.say(f"Stopped and saved. {go_on}")
         return 130
     return 0
-
-
-def _command(plan: SimulationPlan) -> str:
-    """The command that asks for a plan."""
-    ts, chosen = plan.temperatures, [str(size) for size in plan.sizes if size is not None]
-    span = f"{ts[0]:.12g}" if len(ts) == 1 else f"{ts[0]:.12g}:{ts[-1]:.12g}:{len(ts)}"
-    parts = ["energax", "simulate", *([plan.model] if plan.model else ["--energy", str(plan.energy)])]
-    parts += ["--size", ",".join(chosen)] if chosen and plan.model else []
-    for name, value in plan.options.items():
-        parts += [f"--{name}", str(value)]
-    parts += ["--temperature", span, "--kernel", plan.kernel, "--num-sweeps", str(plan.num_sweeps)]
-    parts += ["--num-chains", str(plan.num_chains), "--seed", str(plan.seed)]
-    return shlex.join(parts + (["--exchange"] if plan.exchange else []))
 
 
 def _show(output: Output, found: Simulation, where: dict[str, str]) -> None:

@@ -15,8 +15,6 @@ from energax.runs._free_energy import save_free_energy as save_free_energy
 from energax.runs._free_energy import transitions_within as transitions_within
 from energax.runs._free_energy_plan import FreeEnergyPlan as FreeEnergyPlan
 from energax.runs._free_energy_plan import digest as digest
-from energax.runs._free_energy_plan import is_free_energy as is_free_energy
-from energax.runs._free_energy_plan import open_free_energy as open_free_energy
 from energax.runs._generators import GENERATIVE_OBJECTIVES as GENERATIVE_OBJECTIVES
 from energax.runs._generators import GENERATORS as GENERATORS
 from energax.runs._generators import calibrating_energy as calibrating_energy
@@ -50,12 +48,11 @@ from energax.runs._simulation import Simulation as Simulation
 from energax.runs._simulation import save_simulation as save_simulation
 from energax.runs._simulation import simulate as simulate
 from energax.runs._simulation_plan import SimulationPlan as SimulationPlan
-from energax.runs._simulation_plan import is_simulation as is_simulation
 from energax.runs._simulation_plan import load_energy as load_energy
-from energax.runs._simulation_plan import open_simulation as open_simulation
 from energax.runs._simulation_plan import plan_simulation as plan_simulation
 from energax.runs._simulation_plan import sizes as sizes
 from energax.runs._simulation_plan import temperatures as temperatures
+from energax.runs._stored import AbstractPlan as AbstractPlan
 from energax.runs._summary import Summary as Summary
 from energax.runs._summary import environment as environment
 from energax.runs._summary import plain as plain
@@ -72,6 +69,7 @@ __all__ = [
     "OPERATORS",
     "REGISTRIES",
     "SIMULATED",
+    "AbstractPlan",
     "DataConfig",
     "Entry",
     "FreeEnergy",
@@ -98,14 +96,10 @@ __all__ = [
     "field_help",
     "free_energy",
     "fresh_directory",
-    "is_free_energy",
     "is_generator",
-    "is_simulation",
     "load",
     "load_energy",
     "num_parameters",
-    "open_free_energy",
-    "open_simulation",
     "open_system",
     "optimizer",
     "plain",

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from energax._errors import RunError
-from energax.runs._simulation_plan import is_simulation
+from energax.runs._simulation_plan import SimulationPlan
 
 FREE_ENERGY_FILE = "free_energy_plan.json"
 
@@ -54,7 +54,7 @@ def fresh_directory(out: str | Path | None, data: str, model: str) -> Path:
 
 
 def _is_resumable(path: Path) -> bool:
-    return any((path / name).exists() for name in ("config.json", FREE_ENERGY_FILE)) or is_simulation(path)
+    return any((path / name).exists() for name in ("config.json", SimulationPlan.file, FREE_ENERGY_FILE))
 
 
 def _slug(source: str) -> str:

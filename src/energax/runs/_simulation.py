@@ -89,9 +89,9 @@ def simulate(plan: SimulationPlan, *, directory: Path | None = None, progress: P
     Raises:
         KernelMismatch: The kernel does not fit the model.
         KeyboardInterrupt: Before anything could be measured.
-        RunError: The directory cannot be written to.
+        RunError: The directory cannot be written to, or it began with another file of an energy.
     """
-    system = plan.system
+    system = plan.system if directory is None else plan.open(directory)
     pieces = Pieces(None if directory is None else directory / "pieces")
     chambers = [Chamber(plan, system, size, pieces) for size in plan.sizes]
     found: dict[Chamber, dict[float, Chains]] = {}

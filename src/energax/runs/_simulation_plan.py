@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.util
-import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from energax._errors import ArgumentError, EnergaxError, RunError, nearest
-from energax._files import replace_file
+from energax._errors import ArgumentError, EnergaxError, nearest
 from energax.energies import AbstractEnergy, observed_space
 from energax.kernels import suggestions
 from energax.runs._kernels import KERNELS
@@ -20,16 +20,15 @@ from energax.runs._observables import ENERGY, MAGNET
 from energax.runs._registry import entry
 from energax.runs._series import magnetization, nothing
 from energax.runs._simulated import SIMULATED, SimulatedModel, potts, spin_glass
+from energax.runs._stored import AbstractPlan
 from energax.spaces import AbstractTwoValuedSpace
 
 LEAST_SWEEPS = 8
 """Fewer tell nothing of an error."""
 
-_FILE = "plan.json"
-
 
 @dataclasses.dataclass(frozen=True)
-class SimulationPlan:
+class SimulationPlan(AbstractPlan):
     """A simulation before it runs; the same plan gives the same numbers.
 
     Attributes:
@@ -45,6 +44,9 @@ class SimulationPlan:
         exchange: Whether neighbouring temperatures swap configurations after each sweep.
         seed: Seed of everything random.
     """
+
+    kind: ClassVar[str] = "simulation"
+    file: ClassVar[str] = "plan.json"
 
     model: str | None
     energy: str | None
@@ -68,42 +70,28 @@ class SimulationPlan:
         """The model, made from its name or from the user's file."""
         return _own(load_energy(self.energy)) if self.energy is not None else _named(str(self.model), self.options)
 
-    def save(self, directory: Path) -> None:
-        """Write plan.json.
+    @property
+    def command(self) -> str:
+        """The command that asks for it."""
+        ts, chosen = self.temperatures, [str(size) for size in self.sizes if size is not None]
+        span = f"{ts[0]:.12g}" if len(ts) == 1 else f"{ts[0]:.12g}:{ts[-1]:.12g}:{len(ts)}"
+        parts = ["energax", "simulate", *([self.model] if self.model else ["--energy", str(self.energy)])]
+        parts += ["--size", ",".join(chosen)] if chosen and self.model else []
+        for name, value in self.options.items():
+            parts += [f"--{name}", str(value)]
+        parts += ["--temperature", span, "--kernel", self.kernel, "--num-sweeps", str(self.num_sweeps)]
+        parts += ["--num-chains", str(self.num_chains), "--seed", str(self.seed)]
+        return shlex.join(parts + (["--exchange"] if self.exchange else []))
+
+    def open(self, directory: Path) -> SimulatedModel:
+        """The model, which has to be the one that the simulation in a directory began with.
 
         Raises:
-            RunError: The directory cannot be written to.
+            RunError: The user's file is another one.
         """
-        try:
-            replace_file(directory / _FILE, (json.dumps(dataclasses.asdict(self), indent=2) + "\n").encode())
-        except OSError as error:
-            raise RunError(f"{directory} cannot be written to: {error.strerror or error}.") from error
-
-
-def is_simulation(directory: str | Path) -> bool:
-    """Whether a directory holds a simulation."""
-    return (Path(directory) / _FILE).exists()
-
-
-def open_simulation(directory: str | Path) -> SimulationPlan:
-    """The plan of the simulation in a directory.
-
-    Raises:
-        RunError: It cannot be read, or the user's energy is not the one that it began with.
-    """
-    path = Path(directory) / _FILE
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        values |= {key: tuple(values[key]) for key in ("sizes", "temperatures")}
-        plan = SimulationPlan(**values)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{path} cannot be read: {type(error).__name__}: {error}.") from error
-    if plan.energy is not None and plan.digest != _digest(plan.energy):
-        raise RunError(
-            f"{plan.energy.rpartition(':')[0]} is not the file that the simulation in {directory} began with, so the "
-            "two parts would not belong together. Put the old file back, or start a new simulation."
-        )
-    return plan
+        if self.energy is not None and self.digest != _digest(self.energy):
+            raise self.changed(self.energy.rpartition(":")[0], directory)
+        return self.system
 
 
 def plan_simulation(

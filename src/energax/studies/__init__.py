@@ -17,7 +17,6 @@ from energax.studies._models_plan import ModelComparison as ModelComparison
 from energax.studies._models_plan import plan_models as plan_models
 from energax.studies._plan import Comparison as Comparison
 from energax.studies._plan import plan_comparison as plan_comparison
-from energax.studies._stored import AbstractPlan as AbstractPlan
 from energax.studies._uncertainty import Uncertainty as Uncertainty
 from energax.studies._uncertainty import uncertainty as uncertainty
 from energax.studies._uncertainty_plan import UncertaintyPlan as UncertaintyPlan
@@ -30,7 +29,6 @@ __all__ = [
     "SAMPLE_METRICS",
     "WORDS",
     "AbstractCompared",
-    "AbstractPlan",
     "Compared",
     "ComparedModels",
     "Comparison",

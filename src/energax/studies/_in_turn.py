@@ -13,7 +13,7 @@ from typing import Any
 from energax import runs
 from energax._errors import EnergaxError
 from energax._files import replace_file
-from energax.studies._stored import AbstractPlan
+from energax.runs import AbstractPlan
 
 Progress = Callable[[float, int, str], None]
 OnWay = Callable[[float, str], None]

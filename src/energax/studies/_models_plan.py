@@ -12,9 +12,9 @@ import numpy as np
 
 from energax._errors import ArgumentError, DataError, MissingExtra
 from energax.data import Composed, Data, Split, Standardize, load
+from energax.runs import AbstractPlan
 from energax.spaces import Euclidean
 from energax.studies._families import FAMILIES, family, require_fit
-from energax.studies._stored import AbstractPlan
 
 _LEAST_BUDGET = 5.0
 _MOST_ROWS = 10_000
@@ -33,6 +33,7 @@ class ModelComparison(AbstractPlan):
         binarize: View of grey images as 0/1 data: ``"threshold"``, ``"stochastic"`` or None.
     """
 
+    kind: ClassVar[str] = "study"
     file: ClassVar[str] = "models.json"
 
     data: str

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 
 from energax import runs
 from energax._errors import ArgumentError, DataError, EnergaxError, MissingExtra
-from energax.runs import RunConfig
-from energax.studies._stored import AbstractPlan
+from energax.runs import AbstractPlan, RunConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +26,7 @@ class Comparison(AbstractPlan):
         model: Name of the model; None for the one that fits the data.
     """
 
+    kind: ClassVar[str] = "study"
     file: ClassVar[str] = "study.json"
 
     data: str

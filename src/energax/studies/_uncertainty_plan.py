@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from energax._errors import ArgumentError, nearest
-from energax.studies._stored import AbstractPlan
+from energax.runs import AbstractPlan
 from energax.systems import NETWORKS, NODE_SCORES, SHIFTS
 
 _MOST = 1000
@@ -29,6 +29,7 @@ class UncertaintyPlan(AbstractPlan):
         seed: Of everything random; another one also draws other test nodes.
     """
 
+    kind: ClassVar[str] = "study"
     file: ClassVar[str] = "uncertainty.json"
 
     graph: str

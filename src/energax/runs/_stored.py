@@ -1,4 +1,4 @@
-"""The plan of a study in its directory: written before anything runs, and the same from then on."""
+"""A plan in its directory: written before anything runs, and the same from then on."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ _FORMAT = 1
 
 @dataclasses.dataclass(frozen=True)
 class AbstractPlan(abc.ABC):
-    """What a study asks, as data: fields of text, numbers, tuples and mappings of them.
+    """What is asked, as data: fields of text, numbers, tuples and mappings of them.
 
     Attributes:
-        file: Name of the file in the directory of the study.
+        kind: What is planned, in a word.
+        file: Name of the file in its directory.
     """
 
+    kind: ClassVar[str]
     file: ClassVar[str]
 
     @property
@@ -38,20 +40,27 @@ class AbstractPlan(abc.ABC):
         path = directory / self.file
         if path.exists():
             if self.load(directory) != self:
-                raise RunError(f"{directory} holds another study: repeat its options, or take another --out.")
+                raise RunError(f"{directory} holds another {self.kind}: repeat its options, or take another --out.")
             return
         try:
             directory.mkdir(parents=True, exist_ok=True)
             if any(directory.iterdir()):
-                raise RunError(f"{directory} is not empty and holds no study: take another --out.")
+                raise RunError(f"{directory} is not empty and holds no {self.kind}: take another --out.")
             text = json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, indent=2) + "\n"
             replace_file(path, text.encode())
         except OSError as error:
             raise RunError(f"{directory} cannot be written to: {error.strerror or error}.") from error
 
+    def changed(self, what: str, directory: Path) -> RunError:
+        """What is said where a file or a model is no longer the one that the plan was made for."""
+        return RunError(
+            f"{what} is not what the {self.kind} in {directory} began with, so the two parts would not belong "
+            f"together. Put the old one back, or start a new {self.kind}."
+        )
+
     @classmethod
     def is_in(cls, directory: str | Path) -> bool:
-        """Whether a study of this kind was begun in a directory."""
+        """Whether one of this kind was begun in a directory."""
         return (Path(directory) / cls.file).is_file()
 
     @classmethod
@@ -64,8 +73,9 @@ class AbstractPlan(abc.ABC):
         path = Path(directory) / cls.file
         try:
             stored: dict[str, Any] = json.loads(path.read_text())
-            if stored.pop("format") != _FORMAT:
+            # Plans of simulations and free energies had none at first.
+            if stored.pop("format", _FORMAT) != _FORMAT:
                 raise RunError(f"{path} was written by another version of energax.")
             return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise RunError(f"The study in {directory} cannot be read: {error}.") from error
+            raise RunError(f"The {cls.kind} in {directory} cannot be read: {error}.") from error
