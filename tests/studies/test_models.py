@@ -15,13 +15,14 @@ import pytest
 from energax import densities, evaluation, generative, report, runs, studies
 from energax._errors import ArgumentError, DataError, Diverged, RunError
 from energax.cli import main
-from energax.studies import _models_trial
+from energax.studies import _models, _models_trial
 from energax.studies._demonstrations import demonstrations
 from energax.studies._family import Paced
-from energax.studies._models_judge import feature_metrics, judge_model
+from energax.studies._models_judge import judge_model
 from energax.studies._models_plan import view
 from energax.studies._restore import NOISE, by_climbing, by_diffusion, by_interpolant
 from energax.studies._subjects import AbstractSubject, in_time
+from energax.studies._yardstick import Yardstick
 
 
 class Moved(AbstractSubject):
@@ -92,15 +93,15 @@ def test_rows_are_standardised_and_the_likelihood_knows_it() -> None:
 def test_the_divergence_of_the_truth_from_itself_is_zero_and_that_of_its_neighbour_is_not() -> None:
     data = view("two-islands", None, 0, on_pixels=False)
     key = jax.random.key(0)
-    subject = Moved(data)
-    same, arrays = judge_model(subject, data, key=key, seconds=0.0)
+    subject, yardstick = Moved(data), Yardstick(data)
+    same, arrays = judge_model(subject, data, yardstick, key=key, seconds=0.0)
     assert abs(same["kl"]) < 1e-4
     assert (same["num_modes"], same["mode_coverage"], same["num_rows_judged"]) == (2, 1.0, 1000)
     assert same["mmd_squared"] < 20 * same["mmd_squared_floor"] + 1e-3
     assert arrays["draws"].shape == (1000, 2)
     # Two modes of width ½ moved by half a width each: KL = ½ (¼ + ¼) · 4 in nats, with the chance of 1000 rows.
     subject.by = 0.25
-    moved, _ = judge_model(subject, data, key=key, seconds=0.0)
+    moved, _ = judge_model(subject, data, yardstick, key=key, seconds=0.0)
     assert abs(moved["kl"] - 0.25) < 6 * moved["kl_stderr"] < 0.3
     assert {"sliced_wasserstein", "energy_distance", "recall"} <= {name for name in moved if f"{name}_floor" in moved}
     subject.by = 0.0
@@ -179,6 +180,26 @@ def test_finished_runs_are_kept_and_the_command_goes_on(
     assert main(["compare", "two-gaussians", "--models", "gan", "--seeds", "1", "--out", str(tmp_path / "other")]) == 1
 
 
+def test_floors_are_what_training_rows_get_and_are_measured_once_a_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = view("two-islands", None, 0, on_pixels=False)
+    found = Yardstick(data).measure(np.asarray(data.train.take(np.arange(1000))), data)
+    floors = {name: value for name, value in found.items() if name.endswith("_floor")}
+    assert len(floors) == 7
+    assert floors == {name: found[name.removesuffix("_floor")] for name in floors}
+    made: list[Any] = []
+    monkeypatch.setattr(_models, "Yardstick", made.append)
+
+    def run(trial: _models_trial.Trial) -> Any:
+        trial.yardstick(trial.seed)
+        return {"likelihood_kind": "none", "mmd_squared": float(len(made))}, {}
+
+    monkeypatch.setattr(_models_trial.Trial, "run", run)
+    trials = studies.compare_models(plan("vae", "flow", "gan"), tmp_path / "study").trials
+    assert [trial["mmd_squared"] for trial in trials] == [1, 1, 1, 2, 2, 2]
+
+
 @pytest.mark.slow
 def test_every_family_is_trained_and_judged_within_its_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["two-gaussians", "--budget", "10s", "--seeds", "1", "--out", str(tmp_path / "study"), "--json"]
@@ -202,9 +223,11 @@ def test_pictures_are_judged_by_the_classifier_of_their_set(monkeypatch: pytest.
     monkeypatch.setattr(evaluation, "feature_network", lambda name: trained)
     data = view("digits", None, 0, on_pixels=True)
     rows = np.asarray(data.train.take(np.arange(300, 700)))
-    good, bad = feature_metrics(rows, data), feature_metrics(0.5 * rows, data)
+    yardstick = Yardstick(view("digits", None, 0, on_pixels=False))
+    good, bad = yardstick.measure(rows, data), yardstick.measure(0.5 * rows, data)
     assert good["frechet"] < 0.1 * bad["frechet"]
     assert good["feature_precision"] > bad["feature_precision"]
     assert good["frechet_floor"] == bad["frechet_floor"]
     assert good["feature_network"].startswith("16 features of")
-    assert feature_metrics(np.zeros((10, 2)), view("two-moons", None, 0, on_pixels=False)) == {}
+    plane = view("two-moons", None, 0, on_pixels=False)
+    assert "frechet" not in Yardstick(plane).measure(np.asarray(plane.train.take(np.arange(20))), plane)

@@ -12,7 +12,6 @@ from energax.studies._markdown import words_table as words_table
 from energax.studies._models import ComparedModels as ComparedModels
 from energax.studies._models import compare_models as compare_models
 from energax.studies._models import shown_arrays as shown_arrays
-from energax.studies._models_judge import SAMPLE_METRICS as SAMPLE_METRICS
 from energax.studies._models_plan import ModelComparison as ModelComparison
 from energax.studies._models_plan import plan_models as plan_models
 from energax.studies._plan import Comparison as Comparison
@@ -23,6 +22,7 @@ from energax.studies._uncertainty_plan import UncertaintyPlan as UncertaintyPlan
 from energax.studies._uncertainty_plan import plan_uncertainty as plan_uncertainty
 from energax.studies._words import WORDS as WORDS
 from energax.studies._words import Words as Words
+from energax.studies._yardstick import SAMPLE_METRICS as SAMPLE_METRICS
 
 __all__ = [
     "FAMILIES",

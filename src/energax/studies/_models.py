@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from energax.studies._families import FAMILIES
 from energax.studies._in_turn import AbstractCompared, Progress, in_turn
 from energax.studies._models_plan import ModelComparison
 from energax.studies._models_trial import finished_model, path_of, run_model
+from energax.studies._yardstick import Yardstick
 
 _NUM_SHOWN = 400
 _NOT_AVERAGED = ("model", "seed", "likelihood_kind", "interval", "feature_network", "failure")
@@ -56,11 +58,16 @@ def compare_models(plan: ModelComparison, directory: Path, progress: Progress | 
         tell = progress or (lambda done, total, text: None)
         num_runs = len(plan.models) * plan.seeds
         feature_network(plan.data, progress=lambda text: tell(0.0, num_runs, f"feature network, {text}"))
+
+    @functools.lru_cache(maxsize=1)
+    def yardstick(seed: int) -> Yardstick:
+        return Yardstick(plan.view(plan.models[0], seed))
+
     found = in_turn(
         plan.models,
         plan.seeds,
         finished=lambda name, seed: finished_model(path_of(directory, name, seed)),
-        make=lambda name, seed, on_way: run_model(plan, directory, name, seed, on_way),
+        make=lambda name, seed, on_way: run_model(plan, directory, name, seed, on_way, yardstick),
         outcome=outcome_of_model,
         progress=progress,
     )

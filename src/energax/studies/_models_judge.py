@@ -10,13 +10,10 @@ import numpy as np
 
 from energax import evaluation
 from energax._typing import PRNGKey
-from energax.data import LABELLED_SETS, Data
-from energax.estimators import Estimate, energy_distance, mmd, precision_recall, sliced_wasserstein
-from energax.spaces import AbstractDiscreteSpace
+from energax.data import Data
 from energax.studies._subjects import AbstractSubject, in_time
+from energax.studies._yardstick import NUM_DRAWS, Yardstick
 
-_NUM_COMPARED = 1_000
-_NUM_DRAWS = 2_000
 _LEAST_DRAWS = 200
 _NUM_FRESH = 20_000
 _NUM_SHOWN = 400
@@ -26,34 +23,8 @@ _SHARES = {"draws": 0.35, "likelihood": 0.4}
 """Parts of the time for the judgement."""
 
 
-def _mmd(draws: np.ndarray, test: np.ndarray, train: np.ndarray, *, discrete: bool) -> dict[str, Estimate]:
-    kernel = "exponential-hamming" if discrete else "gaussian"
-    # One bandwidth for all models: that of data against data.
-    return {"mmd_squared": mmd(draws, test, kernel, mmd(train, test, kernel).diagnostics["bandwidth"])}
-
-
-def _distances(draws: np.ndarray, test: np.ndarray, train: np.ndarray, *, discrete: bool) -> dict[str, Estimate]:
-    del train, discrete
-    return {
-        "sliced_wasserstein": sliced_wasserstein(draws, test, num_permutations=0),
-        "energy_distance": energy_distance(draws, test),
-    }
-
-
-def _fidelity(draws: np.ndarray, test: np.ndarray, train: np.ndarray, *, discrete: bool) -> dict[str, Estimate]:
-    del train, discrete
-    found = precision_recall(draws, test, num_splits=1)
-    return {name: getattr(found, name) for name in ("precision", "recall", "density", "coverage")}
-
-
-SAMPLE_METRICS: tuple[Callable[..., dict[str, Estimate]], ...] = (_mmd, _distances, _fidelity)
-"""THE list of what draws are judged by: from draws, test rows and training rows, in the model's units, to estimates.
-
-Each is also asked of training rows in the place of draws, which tells the floor."""
-
-
 def judge_model(
-    subject: AbstractSubject, data: Data, *, key: PRNGKey, seconds: float
+    subject: AbstractSubject, data: Data, yardstick: Yardstick, *, key: PRNGKey, seconds: float
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The numbers of one trained model, and its draws.
 
@@ -64,12 +35,13 @@ def judge_model(
     Args:
         subject: The model.
         data: The data as it sees them.
+        yardstick: What its draws are held against.
         key: Random key.
         seconds: About how long it may take, beyond what the least numbers of rows and draws need.
     """
     draw_key, rows_key, show_key = jax.random.split(key, 3)
     draws, milliseconds = in_time(
-        lambda i: subject.draw(key=jax.random.fold_in(draw_key, i)), _NUM_DRAWS,
+        lambda i: subject.draw(key=jax.random.fold_in(draw_key, i)), NUM_DRAWS,
         max(_LEAST_DRAWS, subject.chunk + 1),
         _SHARES["draws"] * seconds,
     )  # fmt: skip
@@ -79,57 +51,13 @@ def judge_model(
         "milliseconds_per_draw": milliseconds,
         "num_draws": len(draws),
         **_likelihood(subject, data, _SHARES["likelihood"] * seconds, rows_key),
-        **sample_metrics(draws, data),
-        **feature_metrics(draws, data),
+        **yardstick.measure(draws, data),
     }
     if data.density is not None:
         found |= mode_shares(data, draws)
     shown = subject.pictures(key=show_key)
     shown = (draws if shown is None else shown)[:_NUM_SHOWN]
-    return found, {"draws": draws[:_NUM_DRAWS], "shown": data.transform.inverse(shown)}
-
-
-def sample_metrics(draws: np.ndarray, data: Data) -> dict[str, Any]:
-    """Every metric of `SAMPLE_METRICS`, and the same of training rows as ``<name>_floor``."""
-    discrete = isinstance(data.space, AbstractDiscreteSpace)
-    count = min(_NUM_COMPARED, len(data.test), len(data.train))
-    test, train = (np.asarray(split.take(np.arange(count))).reshape(count, -1) for split in (data.test, data.train))
-    flat = np.asarray(draws).reshape(len(draws), -1)[:_NUM_COMPARED]
-    out: dict[str, Any] = {}
-    for measure in SAMPLE_METRICS:
-        out |= {name: one.value for name, one in measure(flat, test, train, discrete=discrete).items()}
-        floor = measure(train, test, train, discrete=discrete)
-        out |= {f"{name}_floor": one.value for name, one in floor.items()}
-    return out
-
-
-def feature_metrics(draws: np.ndarray, data: Data) -> dict[str, Any]:
-    """How good pictures are to the set's own classifier, and the same of training rows; nothing for other data."""
-    if data.name not in LABELLED_SETS:
-        return {}
-    trained = evaluation.feature_network(data.name)
-    test, train = (
-        np.asarray(split.take(np.arange(min(_NUM_DRAWS, len(data.test), len(data.train)))))
-        for split in (data.test, data.train)
-    )
-    # Views of bits are black and white; all others are grey levels.
-    ends = (0.0, 1.0) if isinstance(data.space, AbstractDiscreteSpace) else None
-    back = data.transform.inverse
-
-    def measure(x: np.ndarray) -> dict[str, float]:
-        found = evaluation.feature_quality(trained, back(x), back(test), value_range=ends)
-        fidelity = found.fidelity
-        return {
-            "frechet": found.frechet.value,
-            "feature_precision": fidelity.precision.value,
-            "feature_recall": fidelity.recall.value,
-        }
-
-    return {
-        **measure(draws[:_NUM_DRAWS]),
-        **{f"{name}_floor": value for name, value in measure(train).items()},
-        "feature_network": str(trained),
-    }
+    return found, {"draws": draws[:NUM_DRAWS], "shown": data.transform.inverse(shown)}
 
 
 def mode_shares(data: Data, draws: np.ndarray) -> dict[str, Any]:

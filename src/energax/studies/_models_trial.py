@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from energax.studies._in_turn import Interrupted, OnWay, Updates, failure_of, ke
 from energax.studies._models_judge import judge_model
 from energax.studies._models_plan import ModelComparison
 from energax.studies._subjects import AbstractSubject, Energetic, Generated
+from energax.studies._yardstick import Yardstick
 from energax.training import AbstractLearner, checkpoints, fit, load_energy, read_metrics
 
 _OVER = 1.1
@@ -51,7 +53,9 @@ def finished_model(directory: Path) -> dict[str, Any] | None:
         return None
 
 
-def run_model(plan: ModelComparison, study: Path, model: str, seed: int, tell: OnWay) -> dict[str, Any]:
+def run_model(
+    plan: ModelComparison, study: Path, model: str, seed: int, tell: OnWay, yardstick: Callable[[int], Yardstick]
+) -> dict[str, Any]:
     """Make one run, or what is left of it, and store what it found.
 
     A failure of the model is a finding; a disk that refuses is not.
@@ -62,6 +66,7 @@ def run_model(plan: ModelComparison, study: Path, model: str, seed: int, tell: O
         model: Name of the family.
         seed: Seed of the run.
         tell: Called with the part that is done and what happens now.
+        yardstick: From a seed to what draws are held against.
 
     Raises:
         Interrupted: The run was stopped, and saved.
@@ -71,7 +76,7 @@ def run_model(plan: ModelComparison, study: Path, model: str, seed: int, tell: O
     found: dict[str, Any] = {"model": model, "seed": seed}
     try:
         directory.parent.mkdir(exist_ok=True)
-        trial = Trial(plan, directory, model, seed, tell)
+        trial = Trial(plan, directory, model, seed, tell, yardstick)
         told, arrays = trial.run()
         found |= told
         replace_arrays(directory.with_suffix(".npz"), arrays)
@@ -93,6 +98,7 @@ class Trial:
         model: Name of the family.
         seed: Seed.
         tell: Called with the part that is done and what happens now.
+        yardstick: From a seed to what draws are held against.
     """
 
     plan: ModelComparison
@@ -100,6 +106,7 @@ class Trial:
     model: str
     seed: int
     tell: OnWay
+    yardstick: Callable[[int], Yardstick]
 
     def run(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Train, judge, and show."""
@@ -109,9 +116,10 @@ class Trial:
         learner = recipe.learner(pilot["num_steps"])
         trained = self._train(learner, recipe, data, pilot["num_steps"])
         self.tell(0.85, "judging")
+        yardstick = self.yardstick(self.seed)
         begun, limit = time.perf_counter(), max(_EVALUATION * self.plan.budget, _LEAST_EVALUATION)
         subject = self._subject(trained, recipe, data)
-        found, arrays = judge_model(subject, data, key=self._key("judge"), seconds=0.75 * limit)
+        found, arrays = judge_model(subject, data, yardstick, key=self._key("judge"), seconds=0.75 * limit)
         if self.seed == 0:
             restore = family(self.model).restore
             arrays |= demonstrations(subject, data, restore=restore, key=self._key("judge"), seconds=0.25 * limit)
