@@ -31,7 +31,8 @@ class Recipe:
     Attributes:
         model: A generator, or an energy.
         objective: What it learns from.
-        learning_rate: Of Adam, before its decay to zero over the run.
+        learning_rate: Of Adam, before its decay to zero over the run; constant with a calibration, whose draws a
+            decay made worse in short runs (density of 8gaussians 0.77 for 0.87, Fréchet distance of digits 51 for 46).
         momentum: β₁ of Adam; 0 for games.
         batch_size: Rows of a batch.
         ema_decay: Of the moving average of the parameters, which is what is judged.
