@@ -18,6 +18,7 @@ from energax.runs._free_energy_plan import digest as digest
 from energax.runs._generators import GENERATIVE_OBJECTIVES as GENERATIVE_OBJECTIVES
 from energax.runs._generators import GENERATORS as GENERATORS
 from energax.runs._generators import calibrating_energy as calibrating_energy
+from energax.runs._generators import latent_dim as latent_dim
 from energax.runs._judge import summarise as summarise
 from energax.runs._kernels import KERNELS as KERNELS
 from energax.runs._models import MODELS as MODELS
@@ -97,6 +98,7 @@ __all__ = [
     "free_energy",
     "fresh_directory",
     "is_generator",
+    "latent_dim",
     "load",
     "load_energy",
     "num_parameters",

@@ -174,10 +174,14 @@ def _check(name: str, latent: int, hidden: int, layers: int) -> None:
         )
 
 
+def latent_dim(data: Data) -> int:
+    """Length of a latent vector where nothing is said of it: a quarter of the columns, from 2 to 32."""
+    return int(np.clip(data.space.num_sites // 4, 2, _MOST_LATENTS))
+
+
 def options_for(name: str, data: Data) -> dict[str, Any]:
     """What a generator is when the user says nothing of it."""
-    latent = int(np.clip(data.space.num_sites // 4, 2, _MOST_LATENTS))
-    return {"latent": latent, **({"decoder_noise": data.image_shape is None} if name == "ec-vae" else {})}
+    return {"latent": latent_dim(data), **({"decoder_noise": data.image_shape is None} if name == "ec-vae" else {})}
 
 
 def build_learner(

@@ -7,7 +7,6 @@ import importlib.util
 from typing import Any
 
 import jax
-import numpy as np
 
 from energax import densities, energies, generative, runs, systems
 from energax._errors import ArgumentError, DataError, MissingExtra, nearest
@@ -26,7 +25,7 @@ _NCE_COLUMNS = 8
 
 
 def _vae(data: Data, key: PRNGKey) -> Recipe:
-    latent, channels = (2, None) if _is_plane(data) else (_latent_dim(data), _channels(data))
+    latent, channels = runs.latent_dim(data), None if _is_plane(data) else _channels(data)
     hidden = (256, 256) if data.space.num_sites > _FEW else (128, 128)
     samples = 16 if _is_plane(data) else 64
     model = generative.VAE(
@@ -62,7 +61,7 @@ def _ec_vae(data: Data, key: PRNGKey) -> Recipe:
 def _gan(data: Data, key: PRNGKey) -> Recipe:
     of_generator, of_critic = jax.random.split(key)
     shape, channels = data.space.shape, _channels(data)
-    latent = 2 if _is_plane(data) else _latent_dim(data)
+    latent = runs.latent_dim(data)
     model = generative.PushForward(
         _reals(data), latent_dim=latent, hidden=(128, 128, 128), channels=channels, key=of_generator
     )
@@ -154,10 +153,6 @@ def _batch(data: Data) -> int:
 
 def _hidden(data: Data) -> tuple[int, ...]:
     return (128, 128, 128) if _is_plane(data) else (256, 256, 256)
-
-
-def _latent_dim(data: Data) -> int:
-    return int(np.clip(data.space.num_sites // 4, 2, 32))
 
 
 def _channels(data: Data) -> tuple[int, ...] | None:
