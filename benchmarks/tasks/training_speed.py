@@ -3,9 +3,8 @@
 The network of its own benchmark of losses, SiLU, with the energy of N(0, I) added on both sides. The large sizes are
 its own, the others go down from there. Ours is `fit` with all that it does at each step: the rows of the batch, the
 metrics, the window of the log, the health of the chains. Contrastive divergence takes ten Langevin steps from the data,
-sliced score matching five projections. `DenoisingScoreMatching` takes two noisy copies of each row (an antithetic pair)
-and torchebm one, so that ours does twice its work in a step. The exact losses have to be right on both sides before a
-time counts.
+sliced score matching five projections, denoising one noisy copy of each row on both sides (ours takes two if not asked).
+The exact losses have to be right on both sides before a time counts.
 
 Times are those of the processor, of one thread on one core, so that other work on the machine counts little. Each
 program has a process of its own, and says the most memory that it had, in MiB over that after its imports: the compiler

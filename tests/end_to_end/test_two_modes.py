@@ -48,7 +48,7 @@ OBJECTIVES = {
         ex.objectives.PersistentCD(ex.kernels.MALA(0.3), num_chains=512, num_steps=5, adapt_step_size=True),
         0.0,
     ),
-    "denoising": (ex.objectives.DenoisingScoreMatching(NOISE, num_pairs=2), NOISE),
+    "denoising": (ex.objectives.DenoisingScoreMatching(NOISE, num_copies=4), NOISE),
 }
 
 

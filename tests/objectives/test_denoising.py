@@ -33,8 +33,8 @@ def quadratic(a):
     return energy(_quadratic, jnp.asarray(a), space=Euclidean(3))
 
 
-@pytest.mark.parametrize("num_pairs", [1, 3])
-def test_loss_has_the_mean_of_the_formula(num_pairs, key):
+@pytest.mark.parametrize("num_copies", [1, 2, 3])
+def test_loss_has_the_mean_of_the_formula(num_copies, key):
     """½ σ² E‖∇E(x̃) − (x̃ − x)/σ²‖² by Gauss–Hermite quadrature over the noise; 20,000 draws see a change by 5 %."""
     sigma, model = 0.4, references.skewed_mixture().energy
     batch = jnp.array([[1.0, 0.2], [-0.7, 0.4]])
@@ -45,7 +45,7 @@ def test_loss_has_the_mean_of_the_formula(num_pairs, key):
     slope = -jax.vmap(jax.vmap(lambda x: score(model, x)))(noisy)
     terms = 0.5 * sigma**2 * jnp.sum((slope - (noisy - batch[:, None]) / sigma**2) ** 2, axis=-1)
     want = float(np.mean(np.asarray(terms, np.float64) @ law))
-    objective = DenoisingScoreMatching(sigma, num_pairs)
+    objective = DenoisingScoreMatching(sigma, num_copies)
     run = jax.jit(jax.vmap(lambda k: objective.loss(model, batch, None, key=k)[0]))
     found = np.asarray(run(jax.random.split(key, 20_000)), np.float64)
     testing.assert_mean(found, want, name="loss of denoising score matching")
@@ -146,9 +146,9 @@ def test_many_levels_need_a_family(key):
 
 
 def test_what_is_refused():
-    with pytest.raises(ArgumentError, match="noise_scale > 0 and num_pairs >= 1"):
+    with pytest.raises(ArgumentError, match="noise_scale > 0 and num_copies >= 1"):
         DenoisingScoreMatching(0.0)
-    with pytest.raises(ArgumentError, match="num_pairs >= 1"):
+    with pytest.raises(ArgumentError, match="num_copies >= 1"):
         DenoisingScoreMatching(0.1, 0)
     objective = DenoisingScoreMatching(0.1)
     with pytest.raises(KernelMismatch, match=r"needs a score, but space=Binary.*Try PersistentCD"):

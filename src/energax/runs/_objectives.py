@@ -106,8 +106,8 @@ class DenoisingConfig:
 
     noise_scale: float = 0.2
     """Standard deviation of the noise, in the model's units: standardised data, 2-D sets as they are."""
-    num_pairs: int = 2
-    """Antithetic noise pairs for each row."""
+    num_copies: int = 4
+    """Noisy copies of each row, in antithetic pairs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,7 +196,7 @@ def _box(data: Data) -> tuple[tuple[float, float], ...]:
 
 def _build_dsm(config: DenoisingConfig, given: Given) -> objectives.AbstractObjective:
     del given
-    return objectives.DenoisingScoreMatching(config.noise_scale, config.num_pairs)
+    return objectives.DenoisingScoreMatching(config.noise_scale, config.num_copies)
 
 
 def _build_screening(config: ScreeningConfig, given: Given) -> objectives.AbstractObjective:
