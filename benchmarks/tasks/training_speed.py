@@ -3,7 +3,7 @@
 The network of its own benchmark of losses, SiLU, with the energy of N(0, I) added on both sides. The large sizes are
 its own, the others go down from there. Ours is `fit` with all that it does at each step: the rows of the batch, the
 metrics, the window of the log, the health of the chains. Contrastive divergence takes ten Langevin steps from the data,
-sliced score matching five projections, denoising one noisy copy of each row on both sides (ours takes two if not asked).
+sliced score matching five projections, denoising one noisy copy of each row on both sides (ours takes two by default).
 The exact losses have to be right on both sides before a time counts.
 
 Times are those of the processor, of one thread on one core, so that other work on the machine counts little. Each
