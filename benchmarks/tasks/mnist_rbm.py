@@ -3,8 +3,8 @@
 Persistent CD of ours has two cores for 15 minutes; ours along the trajectory and `rbms`' persistent CD (its centred
 gradient) then run beside each other, with one core each for 30 minutes. All take batches of 128 rows, SGD, and a
 learning rate that falls linearly to nothing; the rate of each is the one of a few with the best validation rows. All
-are judged by our `log_likelihood` on the test rows. The figure to compare with is −86.34 nats of CD-25 (Salakhutdinov and
-Murray, ICML 2008; annealed importance sampling, which errs upwards: compare it with the upper end).
+are judged by our `log_likelihood` on the test rows. The figure to compare with is −86.34 nats of CD-25 (Salakhutdinov
+and Murray, ICML 2008; annealed importance sampling, which errs upwards: compare it with the upper end).
 """
 
 from __future__ import annotations

@@ -7,8 +7,16 @@ import numpy as np
 import pytest
 
 from energax import testing, training
+from energax._errors import ArgumentError, KernelMismatch
 from energax.densities import Gaussian
-from energax.generative import Adaptive, ContinuousFlow, FlowMatching, MaximumLikelihood, RungeKutta
+from energax.generative import (
+    Adaptive,
+    ContinuousFlow,
+    FlowMatching,
+    MaximumLikelihood,
+    RungeKutta,
+    TransportLikelihood,
+)
 from energax.generative._flow_matching import partners
 
 
@@ -53,6 +61,34 @@ def test_a_linear_field_is_exact(adaptive, key):
         np.testing.assert_allclose(found, law.log_prob(x), atol=1e-7)
         np.testing.assert_allclose(flow.decode(z), x, atol=1e-7)
         np.testing.assert_allclose(flow.decode(jnp.zeros(3)), law.mean, atol=1e-7)
+
+
+def test_the_costs_of_a_way_are_those_of_the_field(key):
+    """A constant field b costs ‖b‖², a linear one ‖A‖² in its Jacobian, to which random signs come on average."""
+    with jax.enable_x64(True):
+        x = jnp.array([0.3, -1.0, 2.0])
+        constant = eqx.tree_at(lambda flow: flow.velocity.matrix, linear_flow(), jnp.zeros((3, 3)))
+        assert float(constant.log_likelihood_at_cost(x, key=key)[1]) == pytest.approx(
+            float(np.sum(SHIFT**2)), rel=1e-12
+        )
+        exact = linear_flow().log_likelihood_at_cost(x, key=key)
+        assert float(exact[0]) == pytest.approx(float(exact_law().log_prob(x)), abs=1e-7)
+        assert float(exact[2]) == pytest.approx(float(np.sum(MATRIX**2)), rel=1e-12)
+        signs = linear_flow(trace="hutchinson")
+        found = jax.vmap(lambda k: signs.log_likelihood_at_cost(x, key=k)[2])(jax.random.split(key, 4000))
+        testing.assert_mean(np.asarray(found), float(np.sum(MATRIX**2)), name="squared Jacobian along random signs")
+        # The loss is the likelihood and both costs, each with its own weight.
+        loss, parts = TransportLikelihood(0.3, 0.07).measure(linear_flow(), x[None], key=key)
+        want = -exact[0] + 0.3 * exact[1] + 0.07 * exact[2]
+        assert float(loss) == pytest.approx(float(want), rel=1e-12)
+        assert float(parts["log_likelihood"]) == pytest.approx(float(exact[0]), rel=1e-12)
+
+
+def test_what_keeps_ways_smooth_is_for_continuous_flows():
+    with pytest.raises(ArgumentError, match="weights of at least 0, got kinetic=-1"):
+        TransportLikelihood(-1.0)
+    with pytest.raises(KernelMismatch, match="trains a ContinuousFlow, got Gaussian"):
+        TransportLikelihood().check(Gaussian(jnp.zeros(2)))
 
 
 def test_the_error_falls_with_the_fourth_power_of_the_steps():

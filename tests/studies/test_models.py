@@ -21,7 +21,7 @@ from energax.studies._family import Paced
 from energax.studies._models_judge import judge_model
 from energax.studies._models_plan import view
 from energax.studies._restore import NOISE, by_climbing, by_diffusion, by_interpolant
-from energax.studies._subjects import AbstractSubject, in_time
+from energax.studies._subjects import AbstractSubject, Generated, in_time
 from energax.studies._yardstick import Yardstick
 
 
@@ -198,6 +198,24 @@ def test_floors_are_what_training_rows_get_and_are_measured_once_a_seed(
     monkeypatch.setattr(_models_trial.Trial, "run", run)
     trials = studies.compare_models(plan("vae", "flow", "gan"), tmp_path / "study").trials
     assert [trial["mmd_squared"] for trial in trials] == [1, 1, 1, 2, 2, 2]
+
+
+class Stiff(eqx.Module):
+    """A velocity that few steps cannot follow, or can: it turns `rate` times as fast as they look."""
+
+    rate: float = eqx.field(static=True)
+
+    def __call__(self, x: Any, t: Any) -> Any:
+        return self.rate * jnp.sin(self.rate * x)
+
+
+@pytest.mark.parametrize(("rate", "kind"), [(0.8, "exact"), (30.0, "none")])
+def test_a_likelihood_that_hangs_on_the_steps_of_its_solver_is_none(rate: float, kind: str) -> None:
+    data = view("two-islands", None, 0, on_pixels=False)
+    model = generative.ContinuousFlow(2, velocity=Stiff(rate), solver=generative.RungeKutta(1), key=jax.random.key(0))
+    found = judge_model(Generated(model), data, Yardstick(data), key=jax.random.key(1), seconds=0.0)[0]
+    assert found["likelihood_kind"] == kind
+    assert (found["solver_error"] <= 0.01) == (kind == "exact") == ("kl" in found)
 
 
 @pytest.mark.slow

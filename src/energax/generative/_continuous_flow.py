@@ -13,7 +13,14 @@ from jaxtyping import Array
 
 from energax._typing import PRNGKey, Scalar
 from energax.densities import AbstractAutoencoder, LikelihoodKind
-from energax.generative._ode import AbstractSolver, RungeKutta, Trace, check_trace, transported
+from energax.generative._ode import (
+    AbstractSolver,
+    RungeKutta,
+    Trace,
+    check_trace,
+    transported,
+    transported_at_cost,
+)
 from energax.generative._time_networks import time_network
 from energax.spaces import Euclidean
 
@@ -23,7 +30,7 @@ class ContinuousFlow(AbstractAutoencoder):
 
     log p(x) = log N(z; 0, I) − ∫₀¹ ∇·v(x(t), t) dt along the way of x, with z = x(0) found by going backwards.
 
-    `MaximumLikelihood` trains it through the solver, `FlowMatching` without solving anything. Data should be of order
+    `TransportLikelihood` trains it through the solver, `FlowMatching` without solving anything. Data should be of order
     1: standardise them.
 
     Exactness: up to the error of the solver, which doubling its steps shows. With ``trace="hutchinson"`` the
@@ -104,6 +111,18 @@ class ContinuousFlow(AbstractAutoencoder):
         return self.solver.solve(self.velocity, x, 1.0, 0.0)
 
     def log_likelihood(self, x: Array, *, key: PRNGKey) -> Scalar:
-        probe = None if self.trace == "exact" else jax.random.rademacher(key, x.shape, x.dtype)
-        z, log_det = transported(self.solver, self.velocity, x, 1.0, 0.0, probe=probe)
-        return log_det - 0.5 * jnp.sum(z**2) - 0.5 * z.size * math.log(2 * math.pi)
+        z, log_det = transported(self.solver, self.velocity, x, 1.0, 0.0, probe=self._probe(x, key))
+        return log_det + _log_normal(z)
+
+    def log_likelihood_at_cost(self, x: Array, *, key: PRNGKey) -> tuple[Scalar, Scalar, Scalar]:
+        """The log-likelihood, and ∫ ‖v‖² dt and ∫ ‖∇v‖² dt along the way of x (see `TransportLikelihood`)."""
+        probe = self._probe(x, key)
+        z, log_det, *costs = transported_at_cost(self.solver, self.velocity, x, 1.0, 0.0, probe=probe)
+        return log_det + _log_normal(z), *costs
+
+    def _probe(self, x: Array, key: PRNGKey) -> Array | None:
+        return None if self.trace == "exact" else jax.random.rademacher(key, x.shape, x.dtype)
+
+
+def _log_normal(z: Array) -> Scalar:
+    return -0.5 * jnp.sum(z**2) - 0.5 * z.size * math.log(2 * math.pi)

@@ -139,13 +139,38 @@ def transported(
     """
 
     def augmented(y: tuple[Array, Scalar], t: Array) -> tuple[Array, Scalar]:
-        velocity, push = jax.linearize(lambda x: field(x, t), y[0])
-        if probe is not None:
-            return velocity, jnp.vdot(probe, push(probe))
-        basis = jnp.eye(x.size, dtype=x.dtype).reshape(x.size, *x.shape)
-        return velocity, jnp.sum(jax.vmap(lambda e: jnp.vdot(e, push(e)))(basis))
+        velocity, divergence, _ = _derivatives(field, y[0], t, probe)
+        return velocity, divergence
 
     return solver.solve(augmented, (x, jnp.zeros((), x.dtype)), start, end)
+
+
+def transported_at_cost(
+    solver: AbstractSolver, field: Field, x: Array, start: float, end: float, *, probe: Array | None
+) -> tuple[Array, Scalar, Scalar, Scalar]:
+    """As `transported`, and what the way cost: ∫ ‖v‖² |dt| and ∫ ‖∇v‖² |dt|, the squared Frobenius norm.
+
+    With a probe the second is ∫ ‖(∇v) ε‖² |dt|, whose mean it is.
+    """
+    sign = 1.0 if end >= start else -1.0
+
+    def augmented(y: tuple[Array, ...], t: Array) -> tuple[Array, ...]:
+        velocity, divergence, squared = _derivatives(field, y[0], t, probe)
+        return velocity, divergence, sign * jnp.sum(velocity**2), sign * squared
+
+    zero = jnp.zeros((), x.dtype)
+    return solver.solve(augmented, (x, zero, zero, zero), start, end)
+
+
+def _derivatives(field: Field, x: Array, t: Array, probe: Array | None) -> tuple[Array, Scalar, Scalar]:
+    """The velocity at x, its divergence, and the squared norm of its Jacobian."""
+    velocity, push = jax.linearize(lambda x: field(x, t), x)
+    if probe is not None:
+        along = push(probe)
+        return velocity, jnp.vdot(probe, along), jnp.sum(along**2)
+    basis = jnp.eye(x.size, dtype=x.dtype).reshape(x.size, *x.shape)
+    columns = jax.vmap(push)(basis)
+    return velocity, jnp.vdot(basis, columns), jnp.sum(columns**2)
 
 
 def check_trace(name: str, trace: str) -> None:

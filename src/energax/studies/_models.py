@@ -89,8 +89,10 @@ def outcome_of_model(trial: Mapping[str, Any]) -> str:
 def summary(trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the runs of one model say together: of every number its mean, spread and count over them."""
     good = [trial for trial in trials if "failure" not in trial]
+    # A run whose solver did not settle has none, where the others of its model have one.
+    kinds = sorted((trial["likelihood_kind"] for trial in good), key=lambda kind: kind == "none")
     out: dict[str, Any] = {
-        "likelihood_kind": good[0]["likelihood_kind"] if good else None,
+        "likelihood_kind": kinds[0] if kinds else None,
         "num_runs": len(trials),
         "num_failed": len(trials) - len(good),
         "failures": list(dict.fromkeys(trial["failure"] for trial in trials if "failure" in trial)),

@@ -21,6 +21,9 @@ _PRESENT = 0.2
 """A mode counts as covered from a fifth of its true mass on."""
 _SHARES = {"draws": 0.35, "likelihood": 0.4}
 """Parts of the time for the judgement."""
+_SETTLED = 0.005
+"""Nats for each number of a row by which twice the steps of a solver may move a mean log-likelihood."""
+_NUM_DOUBLINGS = 3
 
 
 def judge_model(
@@ -30,7 +33,8 @@ def judge_model(
 
     The log-likelihood is the mean over test rows in nats and the user's units; where the density of the data is known,
     over fresh draws of it, and KL(truth‖model) is the mean of log p/q over the same. More rows and draws are taken as
-    the time allows.
+    the time allows. Where an equation is solved in equal steps, they are doubled until the log-likelihood stays; one
+    that does not is none.
 
     Args:
         subject: The model.
@@ -46,7 +50,6 @@ def judge_model(
         _SHARES["draws"] * seconds,
     )  # fmt: skip
     found: dict[str, Any] = {
-        "likelihood_kind": subject.kind,
         "draw_evaluations": subject.draw_evaluations,
         "milliseconds_per_draw": milliseconds,
         "num_draws": len(draws),
@@ -78,11 +81,16 @@ def mode_shares(data: Data, draws: np.ndarray) -> dict[str, Any]:
 
 def _likelihood(subject: AbstractSubject, data: Data, seconds: float, key: PRNGKey) -> dict[str, Any]:
     if subject.kind == "none":
-        return {}
+        return {"likelihood_kind": "none"}
     interval = subject.interval(data, seconds=seconds, key=key)
     if interval is not None:
-        return {"log_likelihood": _middle(interval), "interval": interval, **_bits(data, _middle(interval))}
+        told = {"likelihood_kind": subject.kind, "log_likelihood": _middle(interval), "interval": interval}
+        return {**told, **_bits(data, _middle(interval))}
     rows_of = _fresh(data, key) if data.density is not None else _tested(data, subject.chunk)
+    subject, gap = _settled(subject, rows_of(0, subject.chunk)[1], key)
+    solver = {} if gap is None else {"solver_error": gap}
+    if gap is not None and not gap <= _SETTLED * data.space.num_sites:
+        return {"likelihood_kind": "none", **solver}
     most = _NUM_FRESH if data.density is not None else len(data.test)
     truths: list[np.ndarray] = []
 
@@ -95,6 +103,8 @@ def _likelihood(subject: AbstractSubject, data: Data, seconds: float, key: PRNGK
 
     values, per_row = in_time(call, most, subject.chunk + 1, seconds)
     told = {
+        "likelihood_kind": subject.kind,
+        **solver,
         "log_likelihood": float(values.mean()),
         "log_likelihood_stderr": float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None,
         "num_rows_judged": len(values),
@@ -105,6 +115,23 @@ def _likelihood(subject: AbstractSubject, data: Data, seconds: float, key: PRNGK
         return told
     gaps = np.concatenate(truths)[: len(values)] - values
     return {**told, "kl": float(gaps.mean()), "kl_stderr": float(gaps.std(ddof=1) / np.sqrt(len(gaps)))}
+
+
+def _settled(subject: AbstractSubject, rows: np.ndarray, key: PRNGKey) -> tuple[AbstractSubject, float | None]:
+    """With as many steps as the log-likelihoods of rows need; and what twice as many change in their mean, in nats."""
+    gap = None
+    for _ in range(_NUM_DOUBLINGS):
+        finer = subject.refined()
+        if finer is None:
+            break
+        here, there = (one.log_prob(rows, key=key) for one in (subject, finer))
+        assert here is not None, "the kind is not none"
+        assert there is not None, "nor is that of the finer one"
+        gap = float(abs(there.mean() - here.mean()))
+        if gap <= _SETTLED * rows[0].size:
+            break
+        subject = finer
+    return subject, gap
 
 
 def _fresh(data: Data, key: PRNGKey) -> Callable[[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]:

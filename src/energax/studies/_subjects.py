@@ -18,6 +18,7 @@ from energax._typing import PRNGKey
 from energax.data import Data
 from energax.densities import AbstractGenerator, AbstractLatentGenerator
 from energax.energies import AbstractEnergy, marginal, observed_space
+from energax.generative import RungeKutta
 from energax.kernels import AbstractKernel
 from energax.spaces import Euclidean
 
@@ -59,6 +60,10 @@ class AbstractSubject(abc.ABC):
         del key
         return None
 
+    def refined(self) -> AbstractSubject | None:
+        """The same with twice the equal steps in its log-likelihood, None where that has no such steps."""
+        return None
+
 
 class Generated(AbstractSubject):
     """A generator that answers for itself.
@@ -90,6 +95,15 @@ class Generated(AbstractSubject):
         if not (self._shows_means and isinstance(self.model, AbstractLatentGenerator)):
             return None
         return np.asarray(_means(self.model, jax.random.split(key, self.chunk)))
+
+    def refined(self) -> Generated | None:
+        solver = getattr(self.model, "solver", None)
+        if not isinstance(solver, RungeKutta):
+            return None
+        twice = RungeKutta(2 * solver.num_steps)
+        return Generated(
+            eqx.tree_at(lambda model: model.solver, self.model, twice, is_leaf=lambda node: node is solver)
+        )
 
 
 class Energetic(AbstractSubject):

@@ -1,5 +1,6 @@
 """Training: the learner, the loop, checkpoints, the log, and what happens when a run fails."""
 
+from energax.training._centred import centred_gradient as centred_gradient
 from energax.training._fit import fit as fit
 from energax.training._learner import AbstractLearner as AbstractLearner
 from energax.training._learner import Learner as Learner
@@ -30,6 +31,7 @@ __all__ = [
     "Recovery",
     "Thermometer",
     "TrainState",
+    "centred_gradient",
     "check_values",
     "checkpoints",
     "default_optimizer",
