@@ -18,7 +18,6 @@ from energax.generative._gan import PushForward as PushForward
 from energax.generative._gan import critic as critic
 from energax.generative._guidance import guided as guided
 from energax.generative._maximum_likelihood import MaximumLikelihood as MaximumLikelihood
-from energax.generative._maximum_likelihood import TransportLikelihood as TransportLikelihood
 from energax.generative._noising import AbstractNoising as AbstractNoising
 from energax.generative._noising import VarianceExploding as VarianceExploding
 from energax.generative._noising import VariancePreserving as VariancePreserving
@@ -57,7 +56,6 @@ __all__ = [
     "SampledEnergy",
     "Tilted",
     "Trace",
-    "TransportLikelihood",
     "VarianceExploding",
     "VariancePreserving",
     "WithPrior",

@@ -19,7 +19,7 @@ from energax.generative._ode import (
     Trace,
     check_trace,
     transported,
-    transported_at_cost,
+    transported_with_error,
 )
 from energax.generative._time_networks import time_network
 from energax.spaces import Euclidean
@@ -30,7 +30,7 @@ class ContinuousFlow(AbstractAutoencoder):
 
     log p(x) = log N(z; 0, I) − ∫₀¹ ∇·v(x(t), t) dt along the way of x, with z = x(0) found by going backwards.
 
-    `TransportLikelihood` trains it through the solver, `FlowMatching` without solving anything. Data should be of order
+    `MaximumLikelihood` trains it through the solver, `FlowMatching` without solving anything. Data should be of order
     1: standardise them.
 
     Exactness: up to the error of the solver, which doubling its steps shows. With ``trace="hutchinson"`` the
@@ -114,11 +114,11 @@ class ContinuousFlow(AbstractAutoencoder):
         z, log_det = transported(self.solver, self.velocity, x, 1.0, 0.0, probe=self._probe(x, key))
         return log_det + _log_normal(z)
 
-    def log_likelihood_at_cost(self, x: Array, *, key: PRNGKey) -> tuple[Scalar, Scalar, Scalar]:
-        """The log-likelihood, and ∫ ‖v‖² dt and ∫ ‖∇v‖² dt along the way of x (see `TransportLikelihood`)."""
+    def log_likelihood_with_error(self, x: Array, *, key: PRNGKey) -> tuple[Scalar, Scalar]:
+        """The log-likelihood, and the squared error of the solver's steps (see `AbstractSolver.solve_with_error`)."""
         probe = self._probe(x, key)
-        z, log_det, *costs = transported_at_cost(self.solver, self.velocity, x, 1.0, 0.0, probe=probe)
-        return log_det + _log_normal(z), *costs
+        (z, log_det), error = transported_with_error(self.solver, self.velocity, x, 1.0, 0.0, probe=probe)
+        return log_det + _log_normal(z), error
 
     def _probe(self, x: Array, key: PRNGKey) -> Array | None:
         return None if self.trace == "exact" else jax.random.rademacher(key, x.shape, x.dtype)

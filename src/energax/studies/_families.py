@@ -87,7 +87,7 @@ def _continuous_flow(data: Data, key: PRNGKey) -> Recipe:
         _reals(data), hidden=(64, 64, 64) if dim <= _FEW else (256, 256), solver=generative.RungeKutta(6),
         trace=_trace(dim), key=key,
     )  # fmt: skip
-    return Recipe(model, generative.TransportLikelihood(), 2e-3, batch_size=128 if dim <= 64 else 64)
+    return Recipe(model, generative.MaximumLikelihood(), 2e-3, batch_size=128 if dim <= 64 else 64)
 
 
 def _diffusion(data: Data, key: PRNGKey) -> Recipe:
@@ -209,8 +209,7 @@ FAMILIES: dict[str, Family] = {
             "must fill their space.", needs=("flowjax", "flows"), restore=by_climbing,
         ),
         Family(
-            "continuous-flow", "continuous normalizing flow, by maximum likelihood through the solver, on smooth ways",
-            _CONTINUOUS,
+            "continuous-flow", "continuous normalizing flow, by maximum likelihood through the solver", _CONTINUOUS,
             _continuous_flow,
             "The density of any row up to the error of a solver, and a smooth, invertible way from noise to data.",
             "Every draw and every density costs the solution of an equation, and so does every update; beyond a few "
