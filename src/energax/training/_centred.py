@@ -46,14 +46,14 @@ def centred_gradient(visible_mean: ArrayLike) -> optax.GradientTransformation:
     """
     mean = tuple(float(value) for value in jnp.ravel(jnp.asarray(visible_mean)))
 
-    def update(gradient: Any, memory: optax.OptState, params: Any = None) -> tuple[Any, optax.OptState]:
+    def update(updates: Any, state: optax.OptState, params: Any = None) -> tuple[Any, optax.OptState]:
         if not isinstance(params, RBM):
             raise KernelMismatch(f"centred_gradient is for an RBM, got the parameters of {type(params).__name__}.")
         visible = jnp.asarray(mean, params.weights.dtype)
         hidden = jax.nn.sigmoid(params.hidden_bias + visible @ params.weights)
-        weights = gradient.weights - jnp.outer(gradient.visible_bias, hidden)
-        weights = weights - jnp.outer(visible, gradient.hidden_bias)
-        new = (weights, gradient.visible_bias - weights @ hidden, gradient.hidden_bias - visible @ weights)
-        return eqx.tree_at(lambda m: (m.weights, m.visible_bias, m.hidden_bias), gradient, new), memory
+        weights = updates.weights - jnp.outer(updates.visible_bias, hidden)
+        weights = weights - jnp.outer(visible, updates.hidden_bias)
+        new = (weights, updates.visible_bias - weights @ hidden, updates.hidden_bias - visible @ weights)
+        return eqx.tree_at(lambda m: (m.weights, m.visible_bias, m.hidden_bias), updates, new), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
