@@ -26,7 +26,7 @@ class MaximumLikelihood(AbstractStatelessObjective):
     The likelihood of a `ContinuousFlow` is right up to the error of its solver, and its maximum over velocities lies
     where equal steps cannot follow them: the loss would fall far below the entropy of the data. The squared error of
     the steps is therefore added to the loss, with the weight `solver_penalty`. It is of sixth order in the length of a
-    step: nothing where the steps are short enough, as large as a nat where they are not.
+    step: nothing where the steps are short enough, some nats where they are not.
 
     Cost: one log-likelihood of the model for each row, and its gradient.
 
@@ -48,7 +48,7 @@ class MaximumLikelihood(AbstractStatelessObjective):
         [papamakarios2021]; [pal2021] for the error of the solver in the loss.
     """
 
-    solver_penalty: float = eqx.field(static=True, default=1.0)
+    solver_penalty: float = eqx.field(static=True, default=10.0)
 
     def __check_init__(self) -> None:
         if not self.solver_penalty >= 0:
