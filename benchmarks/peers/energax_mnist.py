@@ -22,12 +22,17 @@ objective = {
 PILOT = 300
 
 
-def train(num_steps, max_seconds):
-    """A run whose learning rate falls to nothing at its last update."""
-    optimizer = optax.sgd(optax.linear_schedule(a["learning_rate"], 0.0, num_steps))
+def train(num_steps, max_seconds, directory=None):
+    """A run whose learning rate falls to nothing at its last update; what it passes at powers of two is kept."""
+    optimizer = optax.chain(
+        ex.training.centred_gradient(data.mean(0)),
+        optax.add_decayed_weights(a["weight_decay"], mask=lambda rbm: jax.tree.map(lambda leaf: leaf.ndim == 2, rbm)),
+        optax.sgd(optax.linear_schedule(a["learning_rate"], 0.0, num_steps)),
+    )
     learner = ex.Learner(rbm, objective, optimizer=optimizer, ema_decay=0.999)
     options = {"batch_size": a["batch"], "max_seconds": max_seconds, "recovery": None}
-    return ex.fit(learner, data, key=jax.random.key(a["seed"] + 1), num_steps=num_steps, **options)
+    kept = {} if directory is None else {"directory": directory, "keep_doublings": True}
+    return ex.fit(learner, data, key=jax.random.key(a["seed"] + 1), num_steps=num_steps, **options, **kept)
 
 
 begin = time.perf_counter()
@@ -35,7 +40,7 @@ train(1, None)
 compiled = time.perf_counter() - begin
 train(PILOT, None)
 updates = int(PILOT * (a["seconds"] - compiled) / (time.perf_counter() - begin - compiled)) - PILOT
-done = train(updates, a["seconds"])
+done = train(updates, a["seconds"], a["out"].removesuffix(".npz"))
 seconds = time.perf_counter() - begin
 parameters = (done.energy.weights, done.energy.visible_bias, done.energy.hidden_bias)
 np.savez(a["out"], *map(np.asarray, parameters))

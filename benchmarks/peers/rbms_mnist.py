@@ -32,7 +32,7 @@ while (gone := (time.perf_counter() - begin) / a["seconds"]) < 1:
     optimizer.zero_grad(set_to_none=False)
     chains, _ = fit_batch_pcd(
         batch=(rows, torch.ones(len(rows), 1)), parallel_chains=chains, params=params, gibbs_steps=1, beta=1.0,
-        centered=True,
+        centered=True, lambda_l2=0.5 * a["weight_decay"],
     )  # fmt: skip
     optimizer.step()
     updates += 1

@@ -6,15 +6,12 @@ metrics, the window of the log, the health of the chains. Contrastive divergence
 sliced score matching five projections, denoising one noisy copy of each row on both sides (ours takes two by default).
 The exact losses have to be right on both sides before a time counts.
 
-Times are those of the processor, of one thread on one core, so that other work on the machine counts little. Each
-program has a process of its own, and says the most memory that it had, in MiB over that after its imports: the compiler
-is part of ours. The table is of one round, taken beside heavy work on both cores, and exact score matching was not run
-yet.
+Times are those of the wall clock on all cores, on a machine that did nothing else. Each program has a process of its
+own, and says the most memory that it had, in MiB over that after its imports: the compiler is part of ours.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
 
@@ -30,12 +27,7 @@ ROUNDS = 1
 
 
 def run() -> list[dict]:
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(cores)})  # what it starts stays there too
-    try:
-        return [row for objective in OBJECTIVES for size in SIZES for row in compare(objective, size)]
-    finally:
-        os.sched_setaffinity(0, cores)
+    return [row for objective in OBJECTIVES for size in SIZES for row in compare(objective, size)]
 
 
 def compare(objective: str, size: str) -> list[dict]:
