@@ -15,7 +15,7 @@ from energax import densities, objectives
 
 OBJECTIVES = {
     "CD-10": lambda: objectives.ContrastiveDivergence(ex.kernels.ULA(1e-2), 10),
-    "denoising": lambda: objectives.DenoisingScoreMatching(0.1, 1),
+    "denoising": lambda: objectives.DenoisingScoreMatching(0.1, num_copies=1),
     "sliced": lambda: objectives.SlicedScoreMatching(5),
     "exact": lambda: objectives.ScoreMatching(),
 }

@@ -31,14 +31,14 @@ BUDGET = 30_000_000
 
 def run() -> list[dict]:
     images = Path(os.environ["ENERGAX_DATA"]) / "images" / "mnist_binarized.npz"
-    cores = sorted(os.sched_getaffinity(0))
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    assert len(cores) == 2, "this comparison shares out two cores"
     ours, *others = PROGRAMS
     with tempfile.TemporaryDirectory() as folder:
         rows = [trained(ours, images, Path(folder), cores)]
         with ThreadPoolExecutor(2) as pool:
             jobs = [
-                pool.submit(trained, who, images, Path(folder), [core])
-                for who, core in zip(others, cores, strict=False)
+                pool.submit(trained, who, images, Path(folder), [core]) for who, core in zip(others, cores, strict=True)
             ]
             rows += [job.result() for job in jobs]
         return [{**row, **judged(Path(folder) / f"{place}.npz", images)} for place, row in enumerate(rows)]

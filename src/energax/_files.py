@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+
+DRAFT = ".part"
+"""How the name of a file that was never finished ends."""
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -33,8 +36,8 @@ def replace_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 @contextlib.contextmanager
 def _draft(path: Path) -> Iterator[BinaryIO]:
-    """A file beside it, one for each process, that takes its place at the end."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """A file beside it, another for each writer, that takes its place at the end."""
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}{DRAFT}")
     try:
         with draft.open("wb") as file:
             yield file

@@ -45,7 +45,7 @@ def test_loss_has_the_mean_of_the_formula(num_copies, key):
     slope = -jax.vmap(jax.vmap(lambda x: score(model, x)))(noisy)
     terms = 0.5 * sigma**2 * jnp.sum((slope - (noisy - batch[:, None]) / sigma**2) ** 2, axis=-1)
     want = float(np.mean(np.asarray(terms, np.float64) @ law))
-    objective = DenoisingScoreMatching(sigma, num_copies)
+    objective = DenoisingScoreMatching(sigma, num_copies=num_copies)
     run = jax.jit(jax.vmap(lambda k: objective.loss(model, batch, None, key=k)[0]))
     found = np.asarray(run(jax.random.split(key, 20_000)), np.float64)
     testing.assert_mean(found, want, name="loss of denoising score matching")
@@ -149,7 +149,7 @@ def test_what_is_refused():
     with pytest.raises(ArgumentError, match="noise_scale > 0 and num_copies >= 1"):
         DenoisingScoreMatching(0.0)
     with pytest.raises(ArgumentError, match="num_copies >= 1"):
-        DenoisingScoreMatching(0.1, 0)
+        DenoisingScoreMatching(0.1, num_copies=0)
     objective = DenoisingScoreMatching(0.1)
     with pytest.raises(KernelMismatch, match=r"needs a score, but space=Binary.*Try PersistentCD"):
         objective.check(RBM(4, 3, key=jax.random.key(0)))

@@ -18,7 +18,7 @@ from energax.cli import main
 from energax.studies import _models, _models_trial
 from energax.studies._demonstrations import demonstrations
 from energax.studies._family import Paced
-from energax.studies._models_judge import judge_model
+from energax.studies._models_judge import judge_model, settled
 from energax.studies._models_plan import view
 from energax.studies._restore import NOISE, by_climbing, by_diffusion, by_interpolant
 from energax.studies._subjects import AbstractSubject, Generated, in_time
@@ -209,13 +209,27 @@ class Stiff(eqx.Module):
         return self.rate * jnp.sin(self.rate * x)
 
 
-@pytest.mark.parametrize(("rate", "kind"), [(0.8, "exact"), (30.0, "none")])
-def test_a_likelihood_that_hangs_on_the_steps_of_its_solver_is_none(rate: float, kind: str) -> None:
+@pytest.mark.parametrize(("rate", "steps", "kind"), [(0.8, 1, "exact"), (1.6, 4, "exact"), (30.0, 0, "none")])
+def test_a_likelihood_that_hangs_on_the_steps_of_its_solver_is_none(rate: float, steps: int, kind: str) -> None:
+    """The steps are doubled until it stays; what is reported is the likelihood with those."""
     data = view("two-islands", None, 0, on_pixels=False)
     model = generative.ContinuousFlow(2, velocity=Stiff(rate), solver=generative.RungeKutta(1), key=jax.random.key(0))
     found = judge_model(Generated(model), data, Yardstick(data), key=jax.random.key(1), seconds=0.0)[0]
     assert found["likelihood_kind"] == kind
-    assert (found["solver_error"] <= 0.01) == (kind == "exact") == ("kl" in found)
+    assert (found["likelihood_shift"] <= 0.01) == (kind == "exact") == ("kl" in found)
+    if steps:
+        refined, shift = settled(Generated(model), np.asarray(data.test.take(np.arange(500))), jax.random.key(2))
+        assert refined.model.solver.num_steps == steps
+        assert shift is not None
+        assert shift <= 0.01
+
+
+def test_runs_without_a_settled_likelihood_are_counted_and_not_averaged() -> None:
+    settled_one = {"model": "flow", "likelihood_kind": "exact", "log_likelihood": -2.0, "likelihood_shift": 0.001}
+    other = {"model": "flow", "likelihood_kind": "none", "likelihood_shift": 3.0}
+    row = _models.summary([other, settled_one])
+    assert (row["likelihood_kind"], row["num_unsettled"], row["num_failed"]) == ("exact", 1, 0)
+    assert row["log_likelihood"] == {"mean": -2.0, "std": None, "n": 1, "kind": "exact"}
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from energax import energies, exact, training
-from energax._errors import KernelMismatch
+from energax._errors import ArgumentError, KernelMismatch
 
 
 def random_machine(key):
@@ -47,5 +47,8 @@ def test_a_step_is_one_of_steepest_descent_in_centred_coordinates(key):
 def test_another_model_is_refused():
     model = energies.MLP(2, hidden=(4,), key=jax.random.key(0))
     optimizer = training.centred_gradient([0.5, 0.5])
+    rbm = random_machine(jax.random.key(0))
+    with pytest.raises(ArgumentError, match="has 4 visible units, but the mean has 2 numbers"):
+        optimizer.update(rbm, optimizer.init(rbm), rbm)
     with pytest.raises(KernelMismatch, match="for an RBM, got the parameters of MLP"):
         optimizer.update(model, optimizer.init(model), model)

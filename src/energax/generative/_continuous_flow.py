@@ -115,7 +115,7 @@ class ContinuousFlow(AbstractAutoencoder):
         return log_det + _log_normal(z)
 
     def log_likelihood_with_error(self, x: Array, *, key: PRNGKey) -> tuple[Scalar, Scalar]:
-        """The log-likelihood, and the squared error of the solver's steps (see `AbstractSolver.solve_with_error`)."""
+        """The log-likelihood, and how far the solver's steps are too long (see `AbstractSolver.solve_with_error`)."""
         probe = self._probe(x, key)
         (z, log_det), error = transported_with_error(self.solver, self.velocity, x, 1.0, 0.0, probe=probe)
         return log_det + _log_normal(z), error

@@ -17,7 +17,7 @@ from energax.densities import AbstractAutoencoder, LikelihoodKind
 from energax.energies import AbstractConditionalEnergy, AbstractEnergy, is_confined
 from energax.generative._ddim import DDIM, reverse_step
 from energax.generative._noising import AbstractNoising, VariancePreserving
-from energax.generative._ode import AbstractSolver, RungeKutta, Trace, check_trace, transported
+from energax.generative._ode import AbstractSolver, RungeKutta, Trace, check_trace, transported, transported_with_error
 from energax.generative._time_networks import Potential, time_network
 from energax.objectives import AbstractStatelessObjective, Metrics, apart, normal_apart, spread_times
 from energax.spaces import Euclidean
@@ -186,10 +186,23 @@ class Diffusion(AbstractConditionalEnergy, AbstractAutoencoder):
         return self.solver.solve(self._probability_flow, x, math.sqrt(self.min_time), 1.0)
 
     def log_likelihood(self, x: Array, *, key: PRNGKey) -> Scalar:
-        probe = None if self.trace == "exact" else jax.random.rademacher(key, x.shape, x.dtype)
-        z, log_det = transported(self.solver, self._probability_flow, x, math.sqrt(self.min_time), 1.0, probe=probe)
+        way = (x, math.sqrt(self.min_time), 1.0)
+        z, log_det = transported(self.solver, self._probability_flow, *way, probe=self._probe(x, key))
+        return log_det + self._log_base(z)
+
+    def log_likelihood_with_error(self, x: Array, *, key: PRNGKey) -> tuple[Scalar, Scalar]:
+        """The log-likelihood, and how far the solver's steps are too long (see `AbstractSolver.solve_with_error`)."""
+        way = (x, math.sqrt(self.min_time), 1.0)
+        found = transported_with_error(self.solver, self._probability_flow, *way, probe=self._probe(x, key))
+        (z, log_det), error = found
+        return log_det + self._log_base(z), error
+
+    def _probe(self, x: Array, key: PRNGKey) -> Array | None:
+        return None if self.trace == "exact" else jax.random.rademacher(key, x.shape, x.dtype)
+
+    def _log_base(self, z: Array) -> Scalar:
         scale = self.spread(jnp.ones((), z.dtype))
-        return log_det - jnp.sum(0.5 * (z / scale) ** 2 + jnp.log(scale) + 0.5 * math.log(2 * math.pi))
+        return -jnp.sum(0.5 * (z / scale) ** 2 + jnp.log(scale) + 0.5 * math.log(2 * math.pi))
 
     def _probability_flow(self, x: Array, u: Array) -> Array:
         """dx/du with t = u², so that steps are short where the noise is small."""

@@ -12,6 +12,7 @@ from energax._errors import ArgumentError, KernelMismatch
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.densities import AbstractGenerator
 from energax.generative._continuous_flow import ContinuousFlow
+from energax.generative._diffusion import Diffusion
 from energax.objectives import AbstractStatelessObjective, Metrics, apart
 
 
@@ -23,15 +24,16 @@ class MaximumLikelihood(AbstractStatelessObjective):
     Exactness: the gradient of the likelihood where it is exact, of a lower bound where it is a bound. An estimate is
     trained too: whatever its mean is.
 
-    The likelihood of a `ContinuousFlow` is right up to the error of its solver, and its maximum over velocities lies
-    where equal steps cannot follow them: the loss would fall far below the entropy of the data. The squared error of
-    the steps is therefore added to the loss, with the weight `solver_penalty`. It is of sixth order in the length of a
-    step: nothing where the steps are short enough, some nats where they are not.
+    The likelihood of a `ContinuousFlow` or a `Diffusion` is right up to the error of its solver, and its maximum over
+    velocities lies where equal steps cannot follow them: the loss would fall far below the entropy of the data. A
+    measure of how far the steps are too long is therefore added to the loss, with the weight `solver_penalty`. It is
+    of fifth order in the length of a step: nothing where the steps are short enough, some nats where they are not.
 
     Cost: one log-likelihood of the model for each row, and its gradient.
 
     Args:
-        solver_penalty: Weight of the squared error of a solver's steps, at least 0; for other models it is not used.
+        solver_penalty: Weight of the errors of equal steps (`AbstractSolver.solve_with_error`), at least 0; models
+            that solve no equation do not use it.
 
     Raises:
         ArgumentError: The penalty is negative.
@@ -63,7 +65,7 @@ class MaximumLikelihood(AbstractStatelessObjective):
 
     def measure(self, energy: Any, batch: Configuration, *, key: PRNGKey) -> tuple[Scalar, Metrics]:
         keys = jax.random.split(apart(key), jax.tree.leaves(batch)[0].shape[0])
-        if not isinstance(energy, ContinuousFlow):
+        if not isinstance(energy, ContinuousFlow | Diffusion):
             return -jnp.mean(jax.vmap(lambda x, k: energy.log_likelihood(x, key=k))(batch, keys)), {}
         found = jax.vmap(lambda x, k: energy.log_likelihood_with_error(x, key=k))(batch, keys)
         log_likelihood, error = (jnp.mean(part) for part in found)

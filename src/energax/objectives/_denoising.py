@@ -45,7 +45,7 @@ class DenoisingScoreMatching(AbstractStatelessObjective):
     """
 
     noise_scale: float = eqx.field(static=True)
-    num_copies: int = eqx.field(static=True, default=2)
+    num_copies: int = eqx.field(static=True, default=2, kw_only=True)
 
     def __check_init__(self) -> None:
         if not self.noise_scale > 0 or self.num_copies < 1:
@@ -97,7 +97,7 @@ class MultiScaleDenoising(AbstractStatelessObjective):
     """
 
     noise_scales: tuple[float, ...] = eqx.field(static=True, converter=lambda scales: tuple(map(float, scales)))
-    num_copies: int = eqx.field(static=True, default=2)
+    num_copies: int = eqx.field(static=True, default=2, kw_only=True)
 
     def __check_init__(self) -> None:
         if not self.noise_scales or not all(s > 0 for s in self.noise_scales) or self.num_copies < 1:

@@ -24,6 +24,7 @@ _LABELS = {
     "feature_recall": ("recall, features", 1.0),
     "mode_mass_error": ("worst mode's mass, off by %", 1e2),
 }
+_UNSETTLED = "Has no log-likelihood: it moved when the steps of its solver were doubled. What is above is of others."
 _KINDS = {
     "exact": "exact: up to rounding, a solver or a quadrature",
     "bound": "a lower bound in the mean",
@@ -65,6 +66,9 @@ def write_models(found: Mapping[str, Any], shown: Mapping[str, Shown], path: str
             warnings=[
                 f"{name} failed in {row['num_failed']} of {row['num_runs']} runs."
                 for name, row in rows.items() if row["num_failed"]
+            ] + [
+                f"{name} has no log-likelihood in {row['num_unsettled']} of {row['num_runs']} runs."
+                for name, row in rows.items() if row.get("num_unsettled")
             ],
             cards=[Card("models", number(len(rows))), Card("runs", number(done)), Card("failed runs", number(failed))],
             sections=_sections(found, shown),
@@ -106,6 +110,11 @@ def _sections(found: Mapping[str, Any], shown: Mapping[str, Shown]) -> list[Sect
     sections.append(Section("answers", "What each can and cannot answer", words))
     failed = [Row(name, f"{row['num_failed']} of {row['num_runs']}", t) for name, row in rows.items()
               for t in row["failures"]]  # fmt: skip
+    failed += [
+        Row(name, f"{row['num_unsettled']} of {row['num_runs']}", _UNSETTLED)
+        for name, row in rows.items()
+        if row.get("num_unsettled")
+    ]
     failed += [Row(name, "left out", reason) for name, reason in plan["left_out"].items()]
     if failed:
         sections.append(Section("failures", "Failures, and what did not fit", [Table("", ("", "runs", "why"), failed)]))

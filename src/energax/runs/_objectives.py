@@ -196,7 +196,7 @@ def _box(data: Data) -> tuple[tuple[float, float], ...]:
 
 def _build_dsm(config: DenoisingConfig, given: Given) -> objectives.AbstractObjective:
     del given
-    return objectives.DenoisingScoreMatching(config.noise_scale, config.num_copies)
+    return objectives.DenoisingScoreMatching(config.noise_scale, num_copies=config.num_copies)
 
 
 def _build_screening(config: ScreeningConfig, given: Given) -> objectives.AbstractObjective:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from energax._errors import RunError
-from energax._files import replace_file
+from energax._files import DRAFT, replace_file
 
 _FORMAT = 1
 
@@ -44,7 +44,7 @@ class AbstractPlan(abc.ABC):
             return
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            if any(directory.iterdir()):
+            if any(found.suffix != DRAFT for found in directory.iterdir()):
                 raise RunError(f"{directory} is not empty and holds no {self.kind}: take another --out.")
             text = json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, indent=2) + "\n"
             replace_file(path, text.encode())

@@ -106,6 +106,7 @@ def summary(trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             out[name] = {"mean": statistics.fmean(values), "std": spread, "n": len(values)}
     if "log_likelihood" in out:
         out["log_likelihood"]["kind"] = out["likelihood_kind"]
+    out["num_unsettled"] = sum(trial["likelihood_kind"] == "none" and "likelihood_shift" in trial for trial in good)
     intervals = [trial["interval"] for trial in good if trial.get("interval")]
     if intervals:
         out["interval"] = {

@@ -22,7 +22,7 @@ _PRESENT = 0.2
 _SHARES = {"draws": 0.35, "likelihood": 0.4}
 """Parts of the time for the judgement."""
 _SETTLED = 0.005
-"""Nats for each number of a row by which twice the steps of a solver may move a mean log-likelihood."""
+"""Nats for each number of a row by which twice the steps of a solver may move its log-likelihood on average."""
 _NUM_DOUBLINGS = 3
 
 
@@ -33,8 +33,8 @@ def judge_model(
 
     The log-likelihood is the mean over test rows in nats and the user's units; where the density of the data is known,
     over fresh draws of it, and KL(truth‖model) is the mean of log p/q over the same. More rows and draws are taken as
-    the time allows. Where an equation is solved in equal steps, they are doubled until the log-likelihood stays; one
-    that does not is none.
+    the time allows. Where an equation is solved in equal steps, they are doubled until the log-likelihood stays, which
+    the time does not bound; one that does not stay is none. Draws keep the steps that the model came with.
 
     Args:
         subject: The model.
@@ -87,9 +87,9 @@ def _likelihood(subject: AbstractSubject, data: Data, seconds: float, key: PRNGK
         told = {"likelihood_kind": subject.kind, "log_likelihood": _middle(interval), "interval": interval}
         return {**told, **_bits(data, _middle(interval))}
     rows_of = _fresh(data, key) if data.density is not None else _tested(data, subject.chunk)
-    subject, gap = _settled(subject, rows_of(0, subject.chunk)[1], key)
-    solver = {} if gap is None else {"solver_error": gap}
-    if gap is not None and not gap <= _SETTLED * data.space.num_sites:
+    subject, shift = settled(subject, rows_of(0, subject.chunk)[1], key)
+    solver = {} if shift is None else {"likelihood_shift": shift}
+    if shift is not None and not shift <= _SETTLED * data.space.num_sites:
         return {"likelihood_kind": "none", **solver}
     most = _NUM_FRESH if data.density is not None else len(data.test)
     truths: list[np.ndarray] = []
@@ -117,21 +117,22 @@ def _likelihood(subject: AbstractSubject, data: Data, seconds: float, key: PRNGK
     return {**told, "kl": float(gaps.mean()), "kl_stderr": float(gaps.std(ddof=1) / np.sqrt(len(gaps)))}
 
 
-def _settled(subject: AbstractSubject, rows: np.ndarray, key: PRNGKey) -> tuple[AbstractSubject, float | None]:
-    """With as many steps as the log-likelihoods of rows need; and what twice as many change in their mean, in nats."""
-    gap = None
+def settled(subject: AbstractSubject, rows: np.ndarray, key: PRNGKey) -> tuple[AbstractSubject, float | None]:
+    """With as many steps as the log-likelihoods of rows need, and how far twice as many move them, in nats a row."""
+    here, shift = None, None
     for _ in range(_NUM_DOUBLINGS):
         finer = subject.refined()
         if finer is None:
             break
-        here, there = (one.log_prob(rows, key=key) for one in (subject, finer))
+        here = subject.log_prob(rows, key=key) if here is None else here
+        there = finer.log_prob(rows, key=key)
         assert here is not None, "the kind is not none"
         assert there is not None, "nor is that of the finer one"
-        gap = float(abs(there.mean() - here.mean()))
-        if gap <= _SETTLED * rows[0].size:
+        shift = float(np.abs(there - here).mean())
+        if shift <= _SETTLED * rows[0].size:
             break
-        subject = finer
-    return subject, gap
+        subject, here = finer, there
+    return subject, shift
 
 
 def _fresh(data: Data, key: PRNGKey) -> Callable[[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]:

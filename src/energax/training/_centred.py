@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import ArrayLike
 
-from energax._errors import KernelMismatch
+from energax._errors import ArgumentError, KernelMismatch
 from energax.energies import RBM
 
 
@@ -31,7 +31,8 @@ def centred_gradient(visible_mean: ArrayLike) -> optax.GradientTransformation:
 
     Returns:
         An Optax transformation that keeps no memory, for `optax.chain(centred_gradient(mean), optax.sgd(rate))`. Its
-        update needs the parameters, and raises `KernelMismatch` if they are those of another model.
+        update needs the parameters, and raises `KernelMismatch` if they are those of another model, `ArgumentError` if
+        the mean has another length.
 
     Example:
         >>> import jax, optax
@@ -49,6 +50,9 @@ def centred_gradient(visible_mean: ArrayLike) -> optax.GradientTransformation:
     def update(updates: Any, state: optax.OptState, params: Any = None) -> tuple[Any, optax.OptState]:
         if not isinstance(params, RBM):
             raise KernelMismatch(f"centred_gradient is for an RBM, got the parameters of {type(params).__name__}.")
+        units = params.weights.shape[0]
+        if len(mean) != units:
+            raise ArgumentError(f"The machine has {units} visible units, but the mean has {len(mean)} numbers.")
         visible = jnp.asarray(mean, params.weights.dtype)
         hidden = jax.nn.sigmoid(params.hidden_bias + visible @ params.weights)
         weights = updates.weights - jnp.outer(updates.visible_bias, hidden)
