@@ -63,8 +63,9 @@ def _show(output: Output, found: dict[str, Any], path: Path) -> None:
         output.print_json({**found, "report": str(path)})
         return
     for head, rows in report.model_tables(found):
-        output.columns(head, rows)
-        output.out.print()
+        if len(head) > 1:
+            output.columns(head, rows)
+            output.out.print()
     print_failures(output, [(name, row["failures"]) for name, row in found["models"].items()])
     output.show_path(path)
 

@@ -24,6 +24,7 @@ _LABELS = {
     "feature_recall": ("recall, features", 1.0),
     "mode_mass_error": ("worst mode's mass, off by %", 1e2),
 }
+_FAR = ("mmd_squared", "sliced_wasserstein", "energy_distance", "frechet")
 _UNSETTLED = "Has no log-likelihood: it moved when the steps of its solver were doubled. What is above is of others."
 _KINDS = {
     "exact": "exact: up to rounding, a solver or a quadrature",
@@ -79,14 +80,16 @@ def write_models(found: Mapping[str, Any], shown: Mapping[str, Shown], path: str
 
 
 def model_tables(found: Mapping[str, Any]) -> list[Grid]:
-    """Heads and rows of what each model gives, of how far its draws are from data, and of what it costs."""
+    """Heads and rows of what each model gives, of how far its draws are from data and how they cover it, of costs."""
     rows = found["models"]
-    return [_gives(rows), _distances(rows), _costs(rows)]
+    names = list(dict.fromkeys(key for row in rows.values() for key in row if f"{key}_floor" in row))
+    far, covering = ([name for name in names if (name in _FAR) is wanted] for wanted in (True, False))
+    return [_gives(rows), _distances(rows, far), _distances(rows, covering), _costs(rows)]
 
 
 def _sections(found: Mapping[str, Any], shown: Mapping[str, Shown]) -> list[Section]:
     rows, plan = found["models"], found["plan"]
-    gives, distances, costs = model_tables(found)
+    gives, distances, shares, costs = model_tables(found)
     kinds = list(dict.fromkeys(row["likelihood_kind"] for row in rows.values() if row["likelihood_kind"]))
     legend = "; ".join(f"{kind}: {_KINDS[kind].removeprefix(f'{kind}: ')}" for kind in kinds if kind in _KINDS)
     chart = runs_chart("Divergence of every run", "KL(truth‖model), nats", _every(found, "kl"))
@@ -95,6 +98,7 @@ def _sections(found: Mapping[str, Any], shown: Mapping[str, Shown]) -> list[Sect
         Wide("What each gives", *gives),
         Text(f"{_NOTE} {_likelihood_note(rows)} Kinds of likelihood: {legend}.", "note"),
         Wide("How far draws are from held-out rows", *distances),
+        *([Wide("How well draws cover held-out rows", *shares)] if len(shares[0]) > 1 else []),
         Text(_about_distances(found["trials"]), "note"),
         Wide("What each costs", *costs),
     ]  # fmt: skip
@@ -150,8 +154,7 @@ def _gives(rows: Mapping[str, Any]) -> Grid:
     return head, body
 
 
-def _distances(rows: Mapping[str, Any]) -> Grid:
-    names = list(dict.fromkeys(key for row in rows.values() for key in row if f"{key}_floor" in row))
+def _distances(rows: Mapping[str, Any], names: Sequence[str]) -> Grid:
     labels = [_LABELS.get(name, (name.replace("_", " "), 1.0)) for name in names]
     body = [[model, *(_cell(row, name, scale) for name, (_, scale) in zip(names, labels, strict=True))]
             for model, row in rows.items()]  # fmt: skip
