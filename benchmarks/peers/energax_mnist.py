@@ -22,7 +22,7 @@ objective = {
 PILOT = 300
 
 
-def train(num_steps, max_seconds, directory=None):
+def train(num_steps, max_seconds, directory=None, hooks=()):
     """A run whose learning rate falls to nothing at its last update; what it passes at powers of two is kept."""
     optimizer = optax.chain(
         ex.training.centred_gradient(data.mean(0)),
@@ -30,17 +30,22 @@ def train(num_steps, max_seconds, directory=None):
         optax.sgd(optax.linear_schedule(a["learning_rate"], 0.0, num_steps)),
     )
     learner = ex.Learner(rbm, objective, optimizer=optimizer, ema_decay=0.999)
-    options = {"batch_size": a["batch"], "max_seconds": max_seconds, "recovery": None}
+    options = {"batch_size": a["batch"], "max_seconds": max_seconds, "recovery": None, "hooks": hooks}
     kept = {} if directory is None else {"directory": directory, "keep_doublings": True}
     return ex.fit(learner, data, key=jax.random.key(a["seed"] + 1), num_steps=num_steps, **options, **kept)
 
 
-begin = time.perf_counter()
-train(1, None)
-compiled = time.perf_counter() - begin
-train(PILOT, None)
-updates = int(PILOT * (a["seconds"] - compiled) / (time.perf_counter() - begin - compiled)) - PILOT
-done = train(updates, a["seconds"], a["out"].removesuffix(".npz"))
+class Clock:
+    """Updates a second between the last two lines of the log."""
+
+    def on_log(self, step, metrics):
+        self.speed = metrics["steps_per_second"]
+
+
+begin, clock = time.perf_counter(), Clock()
+train(PILOT, None, hooks=(clock,))
+left = a["seconds"] - (time.perf_counter() - begin)
+done = train(int(clock.speed * left), left, directory=a["out"].removesuffix(".npz"))
 seconds = time.perf_counter() - begin
 parameters = (done.energy.weights, done.energy.visible_bias, done.energy.hidden_bias)
 np.savez(a["out"], *map(np.asarray, parameters))

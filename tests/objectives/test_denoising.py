@@ -117,7 +117,7 @@ def test_every_level_has_the_weight_of_its_variance(key):
     with jax.enable_x64(True):
         scales, x = (0.5, 1.0, 2.0), jnp.array([0.3, -1.0, 2.0], jnp.float64)
         family = AtLevel(Curved(jnp.ones((), jnp.float64)), 0.5)
-        objective = MultiScaleDenoising(scales, 2)
+        objective = MultiScaleDenoising(scales, num_copies=4)
         found, _ = objective.loss(family, jnp.tile(x, (6, 1)), None, key=key)
         want = np.mean([0.5 * float(x @ x) / sigma**2 for sigma in scales])
         assert float(found) == pytest.approx(want, rel=1e-12)
