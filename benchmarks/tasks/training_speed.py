@@ -6,8 +6,9 @@ metrics, the window of the log, the health of the chains. Contrastive divergence
 sliced score matching five projections, denoising one noisy copy of each row on both sides (ours takes two by default).
 The exact losses have to be right on both sides before a time counts.
 
-Times are those of the wall clock on all cores, on a machine that did nothing else. Each program has a process of its
-own, and says the most memory that it had, in MiB over that after its imports: the compiler is part of ours.
+Times are those of the wall clock on all cores, of one round on a machine that did nothing else. Each program has a
+process of its own, and says the most memory that it had, in MiB over that after its imports: the compiler is part of
+ours.
 """
 
 from __future__ import annotations
