@@ -48,7 +48,6 @@ def test_two_processes_do_not_write_into_one_draft(tmp_path: Path, monkeypatch: 
 
     def slow(file, **arrays):
         monkeypatch.setattr(np, "savez_compressed", save)
-        monkeypatch.setattr("os.getpid", lambda: 1)
         replace_arrays(tmp_path / "a.npz", {"x": np.ones(2)})
         save(file, **arrays)
 

@@ -18,6 +18,7 @@ from energax.generative._ode import (
     RungeKutta,
     Trace,
     check_trace,
+    probe_for,
     transported,
     transported_with_error,
 )
@@ -111,17 +112,14 @@ class ContinuousFlow(AbstractAutoencoder):
         return self.solver.solve(self.velocity, x, 1.0, 0.0)
 
     def log_likelihood(self, x: Array, *, key: PRNGKey) -> Scalar:
-        z, log_det = transported(self.solver, self.velocity, x, 1.0, 0.0, probe=self._probe(x, key))
+        z, log_det = transported(self.solver, self.velocity, x, 1.0, 0.0, probe=probe_for(self.trace, x, key=key))
         return log_det + _log_normal(z)
 
     def log_likelihood_with_error(self, x: Array, *, key: PRNGKey) -> tuple[Scalar, Scalar]:
         """The log-likelihood, and how far the solver's steps are too long (see `AbstractSolver.solve_with_error`)."""
-        probe = self._probe(x, key)
+        probe = probe_for(self.trace, x, key=key)
         (z, log_det), error = transported_with_error(self.solver, self.velocity, x, 1.0, 0.0, probe=probe)
         return log_det + _log_normal(z), error
-
-    def _probe(self, x: Array, key: PRNGKey) -> Array | None:
-        return None if self.trace == "exact" else jax.random.rademacher(key, x.shape, x.dtype)
 
 
 def _log_normal(z: Array) -> Scalar:

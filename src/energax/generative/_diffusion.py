@@ -17,7 +17,15 @@ from energax.densities import AbstractAutoencoder, LikelihoodKind
 from energax.energies import AbstractConditionalEnergy, AbstractEnergy, is_confined
 from energax.generative._ddim import DDIM, reverse_step
 from energax.generative._noising import AbstractNoising, VariancePreserving
-from energax.generative._ode import AbstractSolver, RungeKutta, Trace, check_trace, transported, transported_with_error
+from energax.generative._ode import (
+    AbstractSolver,
+    RungeKutta,
+    Trace,
+    check_trace,
+    probe_for,
+    transported,
+    transported_with_error,
+)
 from energax.generative._time_networks import Potential, time_network
 from energax.objectives import AbstractStatelessObjective, Metrics, apart, normal_apart, spread_times
 from energax.spaces import Euclidean
@@ -187,18 +195,17 @@ class Diffusion(AbstractConditionalEnergy, AbstractAutoencoder):
 
     def log_likelihood(self, x: Array, *, key: PRNGKey) -> Scalar:
         way = (x, math.sqrt(self.min_time), 1.0)
-        z, log_det = transported(self.solver, self._probability_flow, *way, probe=self._probe(x, key))
+        z, log_det = transported(self.solver, self._probability_flow, *way, probe=probe_for(self.trace, x, key=key))
         return log_det + self._log_base(z)
 
     def log_likelihood_with_error(self, x: Array, *, key: PRNGKey) -> tuple[Scalar, Scalar]:
         """The log-likelihood, and how far the solver's steps are too long (see `AbstractSolver.solve_with_error`)."""
         way = (x, math.sqrt(self.min_time), 1.0)
-        found = transported_with_error(self.solver, self._probability_flow, *way, probe=self._probe(x, key))
+        found = transported_with_error(
+            self.solver, self._probability_flow, *way, probe=probe_for(self.trace, x, key=key)
+        )
         (z, log_det), error = found
         return log_det + self._log_base(z), error
-
-    def _probe(self, x: Array, key: PRNGKey) -> Array | None:
-        return None if self.trace == "exact" else jax.random.rademacher(key, x.shape, x.dtype)
 
     def _log_base(self, z: Array) -> Scalar:
         scale = self.spread(jnp.ones((), z.dtype))

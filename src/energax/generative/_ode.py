@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from energax._errors import ArgumentError, MissingExtra
-from energax._typing import Scalar
+from energax._typing import PRNGKey, Scalar
 
 Field: TypeAlias = Callable[[Array, Array], Array]
 """The velocity of a point x at time t: (x, t) ↦ dx/dt."""
@@ -185,6 +185,11 @@ def _with_divergence(field: Field, probe: Array | None) -> Callable[[tuple[Array
         return velocity, jnp.sum(jax.vmap(lambda e: jnp.vdot(e, push(e)))(basis))
 
     return augmented
+
+
+def probe_for(trace: Trace, x: Array, *, key: PRNGKey) -> Array | None:
+    """What `transported` looks along: random signs of the shape of x, None where the trace is exact."""
+    return None if trace == "exact" else jax.random.rademacher(key, x.shape, x.dtype)
 
 
 def check_trace(name: str, trace: str) -> None:
