@@ -23,6 +23,8 @@ from energax.energies import (
     exact_draw,
     latent,
     log_normalizer,
+    score,
+    score_and_curvature,
     uniform_lattice,
     value_and_score,
 )
@@ -264,6 +266,13 @@ def score_with_the_sign_of_the_gradient():
     return mutant(Gaussian(jnp.array([1.0, 0.5]), 0.5))
 
 
+def curvature_without_the_bend_of_the_activation():
+    mutant = mutant_of("Straight")
+    straight = energies.MLP(2, hidden=(4,), activation="relu", key=jax.random.key(0))
+    score_and_curvature.register(mutant, lambda e, x, v: (score(e, x), score_and_curvature(straight, x, v)[1]))
+    return mutant(energies.MLP(2, hidden=(4,), key=jax.random.key(0)))
+
+
 def score_that_forgets_to_fold():
     mutant = mutant_of("NoFold")
     value_and_score.register(mutant, lambda e, x: (e(x), -jax.grad(e)(x)))
@@ -428,6 +437,7 @@ MUTANTS = [
     (tables_read_along_another_axis, "conditional_logits", "single-site energies"),
     (lattice_of_another_field, "uniform_lattice", "with the numbers of"),
     (score_with_the_sign_of_the_gradient, "score", "minus the gradient"),
+    (curvature_without_the_bend_of_the_activation, "curvature", "another curvature"),
     (score_that_forgets_to_fold, "score", "folded point"),
     (derivative_that_is_wrong_by_a_custom_rule, "score", "finite differences"),
     (one_number_too_many, "scalar", r"shape \(1, 3\)|shape \(1,\)|instead of one number"),

@@ -26,6 +26,7 @@ from energax.energies._capabilities import log_normalizer as log_normalizer
 from energax.energies._capabilities import observed as observed
 from energax.energies._capabilities import observed_space as observed_space
 from energax.energies._capabilities import score as score
+from energax.energies._capabilities import score_and_curvature as score_and_curvature
 from energax.energies._capabilities import uniform_lattice as uniform_lattice
 from energax.energies._capabilities import value_and_score as value_and_score
 from energax.energies._files import read_energy as read_energy
@@ -181,6 +182,7 @@ __all__ = [
     "read_rudy",
     "read_uai",
     "score",
+    "score_and_curvature",
     "sherrington_kirkpatrick",
     "strided_convolution",
     "subsampled",

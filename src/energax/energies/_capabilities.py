@@ -89,6 +89,26 @@ def score(energy: AbstractEnergy, x: Configuration) -> Configuration:
 
 
 @functools.singledispatch
+def score_and_curvature(
+    energy: AbstractEnergy, x: Float[Array, "..."], directions: Float[Array, "k ..."]
+) -> tuple[Float[Array, "..."], Scalar]:
+    """The score −∇E(x) and the curvature Σ_v vᵀ∇²E(x)v along several directions, at a point of the covering space.
+
+    With an orthonormal basis the curvature is the Laplacian ΔE(x); with random signs its mean is k times that.
+
+    Cost: one score, and for each direction the derivative of one: two products with every matrix of a network. A rule
+    for networks of layers does with one.
+
+    Args:
+        energy: An energy over one array of real numbers.
+        x: One configuration.
+        directions: Vectors v of the shape of x, along the first axis.
+    """
+    here, along = jax.linearize(lambda y: -score(energy, y), x)
+    return -here, jnp.sum(jax.vmap(lambda v: jnp.sum(v * along(v)))(directions))
+
+
+@functools.singledispatch
 def conditional_logits(energy: AbstractEnergy, x: Configuration, part: str | None = None) -> Float[Array, "..."]:
     """Logits of the law of every single site given all the others, at the current configuration.
 

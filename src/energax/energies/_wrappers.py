@@ -34,6 +34,7 @@ from energax.energies._capabilities import (
     latent,
     log_normalizer,
     observed_space,
+    score_and_curvature,
     uniform_lattice,
     value_and_score,
 )
@@ -260,6 +261,10 @@ def _combined_value_and_score(energy: AbstractEnergy, x: Configuration) -> tuple
     return _combine(energy, [value_and_score(term, x) for term in _terms(energy)])
 
 
+def _combined_curvature(energy: AbstractEnergy, x: Array, directions: Array) -> tuple[Array, Scalar]:
+    return _combine(energy, [score_and_curvature(term, x, directions) for term in _terms(energy)])
+
+
 def _combined_logits(energy: AbstractEnergy, x: Configuration, part: str | None = None) -> Float[Array, "..."]:
     return _combine(energy, [conditional_logits(term, x, part) for term in _terms(energy)])
 
@@ -338,6 +343,7 @@ def _same_blocks(a: tuple[Block, ...], b: tuple[Block, ...]) -> bool:
 
 for _combination in (Tempered, Shifted, Sum, Interpolated):
     value_and_score.register(_combination, _combined_value_and_score)
+    score_and_curvature.register(_combination, _combined_curvature)
     conditional_logits.register(_combination, _combined_logits)
     conditional_logits_at.register(_combination, _combined_logits_at)
     conditional_normals.register(_combination, _combined_normals)

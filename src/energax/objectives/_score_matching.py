@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from energax._errors import ArgumentError, SpaceError
 from energax._typing import Configuration, PRNGKey, Scalar
-from energax.energies import AbstractEnergy, marginal, observed_space, score
+from energax.energies import AbstractEnergy, marginal, observed_space, score_and_curvature
 from energax.objectives._base import AbstractStatelessObjective, Metrics, apart, require_score
 from energax.spaces import Box
 
@@ -26,8 +26,9 @@ class ScoreMatching(AbstractStatelessObjective):
     the integration leaves terms at the walls, so boxes are refused. Data with repeated or rounded values have no
     density: the loss falls without end as the model closes in on them.
 
-    Cost: the gradient of one score and d derivatives of it for each row, d the number of coordinates; memory
-    grows as d too. `SlicedScoreMatching` costs the same in every dimension.
+    Cost: the gradient of one score and of the curvature along d directions for each row, d the number of coordinates:
+    a derivative of the score for each, or one product with every matrix where the energy has a rule
+    (`energies.score_and_curvature`); memory grows as d too. `SlicedScoreMatching` costs the same in every dimension.
 
     Example:
         >>> import jax
@@ -49,9 +50,9 @@ class ScoreMatching(AbstractStatelessObjective):
         observed = marginal(energy)
 
         def one(x: Array) -> tuple[Scalar, Scalar]:
-            here, along = jax.linearize(lambda y: -score(observed, y), x)
             basis = jnp.eye(x.size, dtype=x.dtype).reshape(-1, *x.shape)
-            return jnp.sum(here**2), jnp.sum(jax.vmap(lambda v: jnp.sum(v * along(v)))(basis))
+            here, laplacian = score_and_curvature(observed, x, basis)
+            return jnp.sum(here**2), laplacian
 
         squared, laplacian = (jnp.mean(values) for values in jax.vmap(one)(batch))
         return 0.5 * squared - laplacian, {"squared_score": squared, "laplacian": laplacian}
@@ -66,7 +67,7 @@ class SlicedScoreMatching(AbstractStatelessObjective):
 
     Exactness: as `ScoreMatching`, without bias at any number of directions.
 
-    Cost: the gradient of one score and of one derivative of it for each direction and row.
+    Cost: the gradient of one score and of the curvature along each direction for each row, as in `ScoreMatching`.
 
     Args:
         num_projections: Directions for each row, drawn anew at every update.
@@ -87,8 +88,8 @@ class SlicedScoreMatching(AbstractStatelessObjective):
         observed = marginal(energy)
 
         def one(x: Array, directions: Array) -> tuple[Scalar, Scalar]:
-            here, along = jax.linearize(lambda y: -score(observed, y), x)
-            return jnp.sum(here**2), jnp.mean(jax.vmap(lambda v: jnp.sum(v * along(v)))(directions))
+            here, curvature = score_and_curvature(observed, x, directions)
+            return jnp.sum(here**2), curvature / self.num_projections
 
         directions = _signs(batch, self.num_projections, key=key)
         squared, laplacian = (jnp.mean(values) for values in jax.vmap(one)(batch, directions))

@@ -36,7 +36,8 @@ def check_energy(
 
     One number for one configuration; jit, vmap and a loop agree; one trace while parameters change; float32 stays
     float32 and float64 is computed as such; the score is the derivative; every fast path (`conditional_logits`,
-    `conditional_logits_at`, `conditional_normals`, `flip_deltas`, `value_and_score`) equals its generic fallback;
+    `conditional_logits_at`, `conditional_normals`, `flip_deltas`, `value_and_score`,
+    `score_and_curvature`) equals its generic fallback;
     `blocks` are a partition into conditionally independent sites; wrappers of it follow their formulas; the marginal of
     a small latent energy and a closed-form log Z equal enumeration or quadrature; exact draws follow the energy;
     flattening and storing its leaves changes no bit; parameters are leaves; calls are pure.

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from energax._typing import Configuration, PRNGKey, Scalar
-from energax.energies import AbstractEnergy, value_and_score
+from energax.energies import AbstractEnergy, score_and_curvature, value_and_score
 from energax.spaces import AbstractSpace, Box, Torus
 from energax.testing._contract import Clause, cast_arrays, examined, perturbed, require, require_close, rows, same_bits
 from energax.testing._energy_case import EnergyCase
@@ -131,6 +131,26 @@ def _score(case: EnergyCase) -> bool:
     return True
 
 
+def _curvature(case: EnergyCase) -> bool:
+    rule, generic = (score_and_curvature.dispatch(kind) for kind in (type(case.energy), object))
+    if rule is generic or case.energy.space.is_discrete or not isinstance(case.points, jax.Array | np.ndarray):
+        return False
+    with jax.enable_x64(True):
+        covering = _off_the_cell(case.energy.space, case.points64)
+        found = jax.tree.map(np.asarray, _curvature_facts(case.energy64, covering, case.key))
+    (score, curvature), (score_there, curvature_there) = found
+    require_close(score, score_there, 1e-8, "`score_and_curvature` has another score than autodiff")
+    require_close(curvature, curvature_there, 1e-8, "`score_and_curvature` has another curvature than autodiff")
+    return True
+
+
+@examined
+def _curvature_facts(energy: AbstractEnergy, points: Array, key: PRNGKey) -> tuple[PyTree[Array], ...]:
+    directions = jax.random.normal(key, (2, *points.shape[1:]), points.dtype)
+    rules = (score_and_curvature, score_and_curvature.dispatch(object))
+    return tuple(jax.vmap(lambda x, rule=rule: rule(energy, x, directions))(points) for rule in rules)
+
+
 def _off_the_cell(space: AbstractSpace, points: PyTree[Array]) -> PyTree[Array]:
     """Half of the points moved to where the space folds them back from."""
     if isinstance(space, Box | Torus):
@@ -242,6 +262,7 @@ GENERAL = (
     Clause("dtypes", _dtypes),
     Clause("full_precision", _full_precision),
     Clause("score", _score),
+    Clause("curvature", _curvature),
     Clause("gradients", _gradients),
     Clause("round_trip", _round_trip),
 )

@@ -8,11 +8,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from energax._typing import PRNGKey, Scalar
 from energax.energies._base import AbstractEnergy
-from energax.energies._capabilities import is_confined
+from energax.energies._capabilities import is_confined, score_and_curvature
 from energax.energies.neural._activations import ACTIVATIONS, check_activation
 from energax.energies.neural._confinement import Confinement
 from energax.energies.neural._features import FourierFeatures, PeriodicFeatures
@@ -67,11 +67,18 @@ class MLP(AbstractEnergy):
         self.layers = (*inner, eqx.nn.Linear(widths[-1], "scalar", key=keys[-1]))
 
     def __call__(self, x: Array) -> Scalar:
-        y = x.astype(jnp.promote_types(x.dtype, self.layers[0].weight.dtype))
-        y = y.reshape(-1) if self.features is None else self.features(y)
+        y = self._seen(x)
         for layer in self.layers[:-1]:
             y = ACTIVATIONS[self.activation](layer(y))
-        return self.layers[-1](y) + (0.0 if self.confinement is None else self.confinement(x))
+        return self.layers[-1](y) + self._confining(x)
+
+    def _seen(self, x: Array) -> Array:
+        """What the first layer sees of a configuration."""
+        y = x.astype(jnp.promote_types(x.dtype, self.layers[0].weight.dtype))
+        return y.reshape(-1) if self.features is None else self.features(y)
+
+    def _confining(self, x: Array) -> Scalar:
+        return jnp.zeros((), x.dtype) if self.confinement is None else self.confinement(x)
 
 
 def default_confinement(space: AbstractArraySpace) -> Confinement | None:
@@ -80,6 +87,27 @@ def default_confinement(space: AbstractArraySpace) -> Confinement | None:
         return None
     scale = space.initial_scale if isinstance(space, Euclidean) and space.initial_scale is not None else 1.0
     return Confinement(jnp.zeros(()), jnp.asarray(scale, jnp.result_type(float)))
+
+
+@score_and_curvature.register
+def _(energy: MLP, x: Float[Array, "..."], directions: Float[Array, "k ..."]) -> tuple[Float[Array, "..."], Scalar]:
+    """Σ_v vᵀ∇²f v = Σ_l Σ_j g_lj φ''(a_lj) Σ_v t_lvj²: g what f gains from unit j of layer l, t the change of its a."""
+    activation, space = ACTIVATIONS[energy.activation], energy.space
+    first, second = jax.vmap(jax.grad(activation)), jax.vmap(jax.grad(jax.grad(activation)))
+    y, push = jax.linearize(lambda x: energy._seen(space.fold(x)), x)
+    moved, slopes, bends = jax.vmap(push)(directions), [], []
+    for layer in energy.layers[:-1]:
+        a, t = layer(y), moved @ layer.weight.T
+        slopes.append(first(a))
+        bends.append(second(a) * jnp.sum(t**2, axis=0))
+        y, moved = activation(a), slopes[-1] * t
+    gain, curvature = energy.layers[-1].weight.reshape(-1), 0.0
+    for layer, slope, bend in zip(energy.layers[-2::-1], slopes[::-1], bends[::-1], strict=True):
+        curvature, gain = curvature + jnp.sum(gain * bend), (slope * gain) @ layer.weight
+    # What is left is a function of x that the features and the confinement bend.
+    outer = jax.grad(lambda x: energy._confining(space.fold(x)) + jnp.sum(gain * energy._seen(space.fold(x))))
+    here, along = jax.linearize(outer, x)
+    return -here, curvature + jnp.sum(jax.vmap(lambda v: jnp.sum(v * along(v)))(directions))
 
 
 @is_confined.register
