@@ -69,6 +69,20 @@ def test_a_recipe_comes_with_its_objective(files: Path) -> None:
     assert config.training.num_steps == 9
 
 
+def test_a_machine_moves_by_centred_steps_unless_another_optimizer_is_named(files: Path) -> None:
+    rates = {
+        options: (training.optimizer, training.learning_rate, training.weight_decay)
+        for options in (("persistent-cd", None), ("persistent-cd", "adam"), ("pseudo-likelihood", None))
+        for training in [
+            runs.plan(
+                files / "bits.npy", objective=options[0], training={"optimizer": options[1]} if options[1] else {}
+            )[0].training
+        ]
+    }
+    assert rates[("persistent-cd", None)] == ("centred-sgd", 0.2, 5e-4)
+    assert rates[("persistent-cd", "adam")] == rates[("pseudo-likelihood", None)] == ("adam", 5e-3, 0.0)
+
+
 def test_an_objective_of_a_family_brings_its_model(files: Path) -> None:
     config, _ = runs.plan(files / "table.npy", objective="multi-scale-denoising")
     assert config.model["name"] == "noise-mlp"
@@ -118,6 +132,9 @@ def test_the_command_on_the_page_makes_the_same_run(
         ("bits", {"kernel": "mala"}, "MALA needs a score"),
         ("bits", {"objective": "denoising-score-matching"}, "is discrete"),
         ("table", {"seed": -1}, "seed must lie between"),
+        ("table", {"training": {"optimizer": "sgd"}}, "--optimizer is adam or centred-sgd, got 'sgd'"),
+        ("table", {"training": {"optimizer": "centred-sgd"}}, "centred-sgd is for an rbm, not for mlp"),
+        ("table", {"model": "vae", "training": {"optimizer": "centred-sgd"}}, "for an rbm, not for vae"),
         ("table", {"training": {"num_steps": 0}}, "--num-steps must be at least 1 and at most 2147483647, got 0"),
         ("table", {"training": {"num_steps": 2**31}}, "--num-steps must be at least 1"),
         ("table", {"training": {"batch_size": -1}}, "--batch-size must be at least 1"),

@@ -37,10 +37,12 @@ class TrainingConfig:
     """Number of updates."""
     batch_size: int = 128
     """Rows of data in each update."""
+    optimizer: str = "adam"
+    """"adam", or "centred-sgd" for an rbm: plain steps along the gradient in centred coordinates."""
     learning_rate: float = 5e-3
-    """Adam's learning rate; it falls linearly to a twentieth of this over the run."""
+    """Learning rate of the optimiser; it falls linearly to a twentieth of this over the run."""
     weight_decay: float = 0.0
-    """Decoupled weight decay."""
+    """Decoupled weight decay; with centred-sgd of the weights alone."""
     ema_decay: float = 0.999
     """Decay of the moving average of the parameters, which is the model that is kept; 0 switches it off."""
     energy_l2: float = 0.0

@@ -78,8 +78,13 @@ class ConvNetConfig:
 
 
 def _build_rbm(config: RBMConfig, data: Data, *, key: PRNGKey) -> energies.AbstractEnergy:
-    mean = np.asarray(data.train.take(_first_rows(data))).reshape(-1, data.space.num_sites).mean(0)
-    return energies.RBM(data.space.num_sites, config.hidden, visible_mean=jnp.asarray(mean), key=key)
+    mean = jnp.asarray(visible_mean(data))
+    return energies.RBM(data.space.num_sites, config.hidden, visible_mean=mean, key=key)
+
+
+def visible_mean(data: Data) -> np.ndarray:
+    """Mean of every site over the first rows of the training set."""
+    return np.asarray(data.train.take(_first_rows(data))).reshape(-1, data.space.num_sites).mean(0)
 
 
 def _build_gaussian_rbm(config: GaussianRBMConfig, data: Data, *, key: PRNGKey) -> energies.AbstractEnergy:

@@ -18,6 +18,7 @@ import optax
 
 from energax._errors import ArgumentError, DataError
 from energax.data import Data, load
+from energax.energies import RBM
 from energax.kernels import target
 from energax.runs._configs import DataConfig, RunConfig, TrainingConfig, check_seed, typed
 from energax.runs._generators import build_learner, options_for
@@ -96,8 +97,10 @@ def plan(
     objective_config = _merged(defaults.objective, objective, objective_options)
     kernel_config = _merged(defaults.kernel, kernel, kernel_options)
     defaults_training = defaults.training
-    if objective is not None and objective != defaults.objective["name"]:
-        defaults_training = dataclasses.replace(defaults_training, **_RECIPES.get((name, objective), {}))
+    recipe = _RECIPES.get((name, objective_config["name"]), {})
+    # The rates of a recipe are those of its optimiser.
+    if (training or {}).get("optimizer") in (None, recipe.get("optimizer", defaults_training.optimizer)):
+        defaults_training = dataclasses.replace(defaults_training, **recipe)
     config = RunConfig(
         data=DataConfig(str(source), view, data.fingerprint),
         model=_complete("model", {"name": name, **_for_data(name, data), **(model_options or {})}),
@@ -115,6 +118,8 @@ def check_parts(config: RunConfig, data: Data) -> None:
     """Build the model, its objective and its kernel once, so that what cannot work is refused before a run exists."""
     _check_size(config, data)
     energy = build_energy(config.model, data, key=jax.random.key(0))
+    if config.training.optimizer == "centred-sgd" and not isinstance(energy, RBM):
+        raise ArgumentError(f"--optimizer centred-sgd is for an rbm, not for {config.model['name']}. Use adam.")
     if is_generator(config.model):
         made = build_generative_objective(config.objective, data)
         build_learner(energy, config.objective, made, config.training, optax.identity())
@@ -139,12 +144,20 @@ def _check_size(config: RunConfig, data: Data) -> None:
         )
 
 
+_CENTRED = {"optimizer": "centred-sgd", "learning_rate": 0.2, "weight_decay": 5e-4}
+
 _RECIPES: dict[tuple[str, str], dict[str, Any]] = {
+    **{("rbm", objective): _CENTRED for objective in ("persistent-cd", "cd", "tempered-pcd", "trajectory-pcd")},
     ("mlp", "denoising-score-matching"): {"num_steps": 6_000, "learning_rate": 3e-3},
     ("mlp", "nce"): {"num_steps": 6_000, "learning_rate": 3e-3},
     ("mlp", "ranking-nce"): {"num_steps": 6_000, "learning_rate": 3e-3},
 }
-"""Training defaults of pairs of model and objective that differ from the model's own."""
+"""Training defaults of pairs of model and objective that differ from the model's own.
+
+A machine by persistent CD, nats on validation rows: after 5,000 updates of `digits` centred steps are at -17.1 and Adam
+at -17.0, but with modes between which no chain travels, so that there is no lower end; after 12,000 updates of MNIST
+made binary, 500 hidden units, they are at -88.6 and -96.1.
+"""
 
 
 def open_data(config: DataConfig, model: str, seed: int) -> Data:
@@ -216,6 +229,8 @@ def _complete(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_training(training: TrainingConfig) -> None:
+    if training.optimizer not in ("adam", "centred-sgd"):
+        raise ArgumentError(f"--optimizer is adam or centred-sgd, got {training.optimizer!r}.")
     for name in ("num_steps", "batch_size"):
         if not 1 <= getattr(training, name) <= _MOST:
             raise ArgumentError(

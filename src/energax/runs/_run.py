@@ -23,6 +23,7 @@ from energax.runs._configs import RunConfig, TrainingConfig, check_seed, read_co
 from energax.runs._directory import fresh_directory
 from energax.runs._draws import draw_samples
 from energax.runs._generators import build_learner
+from energax.runs._models import visible_mean
 from energax.runs._plan import open_data
 from energax.runs._registry import (
     build_energy,
@@ -34,7 +35,7 @@ from energax.runs._registry import (
 )
 from energax.runs._watch import NUM_CLUSTERED, NUM_HELD_OUT, watched
 from energax.sampling import Samples
-from energax.training import AbstractLearner, FitResult, Learner, checkpoints, fit, load_energy
+from energax.training import AbstractLearner, FitResult, Learner, centred_gradient, checkpoints, fit, load_energy
 
 _SMALL = 200_000
 """Parameters of a model whose checkpoints at doublings of the step, some twenty of a few megabytes, burden no disk."""
@@ -129,9 +130,14 @@ class Run:
         return Learner(
             self.untrained,
             objective,
-            optimizer=optimizer(self.config.training),
+            optimizer=optimizer(self.config.training, self._centre),
             ema_decay=self.config.training.ema_decay or None,
         )
+
+    @property
+    def _centre(self) -> tuple[float, ...] | None:
+        """What centred-sgd takes as the offsets of the visible units."""
+        return tuple(map(float, visible_mean(self.data))) if self.config.training.optimizer == "centred-sgd" else None
 
     def fit(self, *, resume: bool = False, from_step: int | None = None, hooks: Sequence[Any] = ()) -> FitResult:
         """Train, from the beginning or from the last checkpoint.
@@ -235,15 +241,26 @@ def _generated(model: Any, keys: PRNGKey) -> tuple[jax.Array, jax.Array]:
 
 
 @functools.lru_cache(maxsize=64)
-def optimizer(training: TrainingConfig) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay and a learning rate that falls linearly to a twentieth.
+def optimizer(training: TrainingConfig, centre: tuple[float, ...] | None = None) -> optax.GradientTransformation:
+    """The optimiser of a configuration, with weight decay and a learning rate that falls linearly to a twentieth.
 
     The same training has the same one, so that runs that differ in their seed share their compilation.
+
+    Args:
+        training: How the parameters move.
+        centre: For ``"centred-sgd"``, the mean of every visible unit.
     """
     schedule = optax.linear_schedule(training.learning_rate, training.learning_rate / 20, training.num_steps)
+    if centre is not None:
+        decay = optax.add_decayed_weights(training.weight_decay, mask=_matrices)
+        return optax.chain(centred_gradient(np.asarray(centre)), decay, optax.sgd(schedule))
     if training.weight_decay:
         return optax.adamw(schedule, weight_decay=training.weight_decay)
     return optax.adam(schedule)
+
+
+def _matrices(params: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.ndim == 2, params)
 
 
 def _rows(split: Any, limit: int) -> np.ndarray:
