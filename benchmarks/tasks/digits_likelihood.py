@@ -36,7 +36,7 @@ def fitted(config: ex.runs.RunConfig, data: ex.data.Data) -> ex.energies.Abstrac
     energy = ex.runs.build_energy(config.model, data, key=jax.random.fold_in(key, 0))
     objective = ex.runs.build_objective(config.objective, ex.runs.build_kernel(config.kernel), data)
     training = config.training
-    learner = ex.Learner(energy, objective, optimizer=ex.runs.optimizer(training), ema_decay=training.ema_decay)
+    learner = ex.Learner(energy, objective, optimizer=ex.runs.optimizer(training, data), ema_decay=training.ema_decay)
     run = ex.fit(
         learner,
         data.train,

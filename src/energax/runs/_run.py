@@ -116,7 +116,7 @@ class Run:
         if self.is_generator:
             made = build_generative_objective(self.config.objective, self.data)
             training = self.config.training
-            return build_learner(self.untrained, self.config.objective, made, training, optimizer(training))
+            return build_learner(self.untrained, self.config.objective, made, training, optimizer(training, self.data))
         objective = build_regularised(self.config, self.kernel, self.data)
         if self.config.training.watch:
             objective = watched(
@@ -130,14 +130,9 @@ class Run:
         return Learner(
             self.untrained,
             objective,
-            optimizer=optimizer(self.config.training, self._centre),
+            optimizer=optimizer(self.config.training, self.data),
             ema_decay=self.config.training.ema_decay or None,
         )
-
-    @property
-    def _centre(self) -> tuple[float, ...] | None:
-        """What centred-sgd takes as the offsets of the visible units."""
-        return tuple(map(float, visible_mean(self.data))) if self.config.training.optimizer == "centred-sgd" else None
 
     def fit(self, *, resume: bool = False, from_step: int | None = None, hooks: Sequence[Any] = ()) -> FitResult:
         """Train, from the beginning or from the last checkpoint.
@@ -240,16 +235,17 @@ def _generated(model: Any, keys: PRNGKey) -> tuple[jax.Array, jax.Array]:
     return jax.vmap(lambda k: model.draw(key=k))(keys), means
 
 
-@functools.lru_cache(maxsize=64)
-def optimizer(training: TrainingConfig, centre: tuple[float, ...] | None = None) -> optax.GradientTransformation:
+def optimizer(training: TrainingConfig, data: Data) -> optax.GradientTransformation:
     """The optimiser of a configuration, with weight decay and a learning rate that falls linearly to a twentieth.
 
-    The same training has the same one, so that runs that differ in their seed share their compilation.
-
-    Args:
-        training: How the parameters move.
-        centre: For ``"centred-sgd"``, the mean of every visible unit.
+    The same training of the same rows has the same one, so that runs that differ in their seed share their compilation.
     """
+    centred = training.optimizer == "centred-sgd"
+    return _optimizer(training, tuple(map(float, visible_mean(data))) if centred else None)
+
+
+@functools.lru_cache(maxsize=64)
+def _optimizer(training: TrainingConfig, centre: tuple[float, ...] | None) -> optax.GradientTransformation:
     schedule = optax.linear_schedule(training.learning_rate, training.learning_rate / 20, training.num_steps)
     if centre is not None:
         decay = optax.add_decayed_weights(training.weight_decay, mask=_matrices)
