@@ -47,7 +47,7 @@ def run_models(plan: studies.ModelComparison, directory: Path, output: Output) -
     compared = run_study(
         directory,
         output,
-        f"{len(plan.models)} models, {plan.seeds} runs of {plan.budget:g} s each",
+        f"{len(plan.models)} models; runs of each: {plan.seeds}, of {plan.budget:g} s",
         plan.left_out,
         lambda progress: studies.compare_models(plan, directory, progress),
         "results.json",
@@ -63,9 +63,8 @@ def _show(output: Output, found: dict[str, Any], path: Path) -> None:
         output.print_json({**found, "report": str(path)})
         return
     for head, rows in report.model_tables(found):
-        if len(head) > 1:
-            output.columns(head, rows)
-            output.out.print()
+        output.columns(head, rows)
+        output.out.print()
     print_failures(output, [(name, row["failures"]) for name, row in found["models"].items()])
     output.show_path(path)
 

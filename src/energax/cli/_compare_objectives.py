@@ -46,7 +46,7 @@ def run_comparison(plan: studies.Comparison, directory: Path, output: Output, *,
     compared = run_study(
         directory,
         output,
-        f"{len(plan.objectives)} objectives, {plan.seeds} runs each",
+        f"{len(plan.objectives)} objectives; runs of each: {plan.seeds}",
         plan.left_out,
         lambda progress: studies.compare(plan, directory, progress),
         "comparison.json",

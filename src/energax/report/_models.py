@@ -22,8 +22,12 @@ _LABELS = {
     "frechet": ("Fréchet distance, features", 1.0),
     "feature_precision": ("precision, features", 1.0),
     "feature_recall": ("recall, features", 1.0),
+    "class_coverage": ("classes covered, %", 1e2),
+    "class_distance": ("shares of classes, off by %", 1e2),
     "mode_mass_error": ("worst mode's mass, off by %", 1e2),
 }
+_GIVES, _COSTS = "What each gives", "What each costs"
+_FAR_FROM, _COVERS = "How far draws are from held-out rows", "How well draws cover held-out rows"
 _FAR = ("mmd_squared", "sliced_wasserstein", "energy_distance", "frechet")
 _UNSETTLED = "Has no log-likelihood: it moved when the steps of its solver were doubled. What is above is of others."
 _KINDS = {
@@ -60,8 +64,8 @@ def write_models(found: Mapping[str, Any], shown: Mapping[str, Shown], path: str
             title=f"Models of {plan['data']}",
             kicker="Report of one energax comparison",
             verdict=_verdict(rows),
-            fitted=f"{len(plan['models'])} families of models on the same data, {plan['seeds']} runs each with their "
-            f"own draws of data, weights and batches; {plan['budget']:g} seconds of training in each run, after "
+            fitted=f"{len(plan['models'])} families of models on the same data; runs of each: {plan['seeds']}, with "
+            f"their own draws of data, weights and batches; {plan['budget']:g} seconds of training in each run, after "
             "compilation.",
             trained="" if done == total else f"It was interrupted: {done} of {total} runs have ended.",
             warnings=[
@@ -80,27 +84,36 @@ def write_models(found: Mapping[str, Any], shown: Mapping[str, Shown], path: str
 
 
 def model_tables(found: Mapping[str, Any]) -> list[Grid]:
-    """Heads and rows of what each model gives, of how far its draws are from data and how they cover it, of costs."""
+    """Heads and rows of what each model gives, of how far its draws are from data, how they cover it, and of costs.
+
+    A table without columns is left out.
+    """
+    return list(_tables(found).values())
+
+
+def _tables(found: Mapping[str, Any]) -> dict[str, Grid]:
+    """The tables by title."""
     rows = found["models"]
     names = list(dict.fromkeys(key for row in rows.values() for key in row if f"{key}_floor" in row))
     far, covering = ([name for name in names if (name in _FAR) is wanted] for wanted in (True, False))
-    return [_gives(rows), _distances(rows, far), _distances(rows, covering), _costs(rows)]
+    made = {_GIVES: _gives(rows), _FAR_FROM: _distances(rows, far), _COVERS: _distances(rows, covering)}
+    return {title: grid for title, grid in {**made, _COSTS: _costs(rows)}.items() if len(grid[0]) > 1}
 
 
 def _sections(found: Mapping[str, Any], shown: Mapping[str, Shown]) -> list[Section]:
     rows, plan = found["models"], found["plan"]
-    gives, distances, shares, costs = model_tables(found)
+    tables = {title: [Wide(title, *grid)] for title, grid in _tables(found).items()}
     kinds = list(dict.fromkeys(row["likelihood_kind"] for row in rows.values() if row["likelihood_kind"]))
     legend = "; ".join(f"{kind}: {_KINDS[kind].removeprefix(f'{kind}: ')}" for kind in kinds if kind in _KINDS)
     chart = runs_chart("Divergence of every run", "KL(truth‖model), nats", _every(found, "kl"))
     blocks: list[Block] = [
         *([Figures([chart], "medium")] if chart is not None else []),
-        Wide("What each gives", *gives),
+        *tables.get(_GIVES, []),
         Text(f"{_NOTE} {_likelihood_note(rows)} Kinds of likelihood: {legend}.", "note"),
-        Wide("How far draws are from held-out rows", *distances),
-        *([Wide("How well draws cover held-out rows", *shares)] if len(shares[0]) > 1 else []),
+        *tables.get(_FAR_FROM, []),
+        *tables.get(_COVERS, []),
         Text(_about_distances(found["trials"]), "note"),
-        Wide("What each costs", *costs),
+        *tables.get(_COSTS, []),
     ]  # fmt: skip
     sections = [Section("results", "What each gives and costs", blocks)]
     for name, title, made in (

@@ -21,7 +21,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     lines = [
         f"`{found['command']}`",
         "",
-        f"{plan['seeds']} runs each, {length} after compilation; {machine['platform']}, {machine['cpus']} cores, "
+        f"Runs of each: {plan['seeds']}, {length} after compilation; {machine['platform']}, {machine['cpus']} cores, "
         f"JAX {machine['jax']}.",
         "",
         _line(head),

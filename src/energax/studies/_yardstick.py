@@ -97,6 +97,8 @@ class Yardstick:
             "frechet": found.frechet.value,
             "feature_precision": fidelity.precision.value,
             "feature_recall": fidelity.recall.value,
+            "class_coverage": found.classes.num_covered / found.classes.shares.size,
+            "class_distance": found.classes.distance.value,
         }
 
 
