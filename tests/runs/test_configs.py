@@ -47,6 +47,13 @@ def test_other_white_space_is_no_edit(tmp_path: Path) -> None:
     assert _configs.read_config(tmp_path) == CONFIG
 
 
+def test_a_run_from_before_an_option_existed_is_read_with_its_default(tmp_path: Path) -> None:
+    values = CONFIG.to_json()
+    del values["training"]["watch"]
+    (tmp_path / "config.json").write_text(json.dumps({**values, "sha256": _configs.digest(values)}))
+    assert _configs.read_config(tmp_path) == CONFIG
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

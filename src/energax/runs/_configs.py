@@ -140,14 +140,19 @@ def _converted(value: Any, hint: Any, what: str) -> Any:
     raise ArgumentError(f"{what} must be {getattr(hint, '__name__', hint)}, got {value!r}.")
 
 
-def digest(config: RunConfig) -> str:
-    """SHA-256 of the configuration, by which an edited file is noticed."""
-    return hashlib.sha256(json.dumps(config.to_json(), sort_keys=True).encode()).hexdigest()
+def digest(values: Mapping[str, Any]) -> str:
+    """SHA-256 of what `RunConfig.to_json` wrote, by which an edited file is noticed.
+
+    It is that of the file, not of the configuration that is made of it: a field that a later version adds, with a
+    default that stands for what was done before, does not shut out older runs.
+    """
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def write_config(config: RunConfig, directory: Path) -> None:
     """Write config.json with its hash, at once or not at all."""
-    text = json.dumps({**config.to_json(), "sha256": digest(config)}, indent=2) + "\n"
+    values = config.to_json()
+    text = json.dumps({**values, "sha256": digest(values)}, indent=2) + "\n"
     try:
         replace_file(directory / "config.json", text.encode())
     except OSError as error:
@@ -173,7 +178,7 @@ def read_config(directory: Path) -> RunConfig:
         raise RunError(f"{path} does not hold a configuration.")
     stored = values.pop("sha256", None)
     config = RunConfig.from_json(values)
-    if stored != digest(config):
+    if stored != digest(values):
         raise RunError(
             f"{path} was edited after the run began, so its checkpoints no longer belong to it. "
             "Undo the edit, or start a new run with `energax fit`."
