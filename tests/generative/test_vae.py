@@ -61,6 +61,15 @@ def test_the_linear_one_is_probabilistic_pca(key):
     np.testing.assert_allclose(found, principal()[4].logpdf(DATA[:20]), atol=1e-6)
 
 
+def test_a_weight_is_the_joint_over_the_encoder(key):
+    """Log p(x|z) + log p(z) − log q(z|x), the last two by SciPy and by the encoder's own density."""
+    with jax.enable_x64(True):
+        model, x, noise = at_the_optimum(linear_vae()), jnp.asarray(DATA[0]), jax.random.normal(key, (2,))
+        z = model.latent_at(x, noise)
+        joint = model.log_decoder(x, z) + scipy.stats.norm.logpdf(z).sum()
+        np.testing.assert_allclose(model.log_weight(x, noise), joint - model.log_encoder(x, z), atol=1e-10)
+
+
 def test_the_loss_is_the_evidence_lower_bound(key):
     """Mean over 40,000 draws of the latent: a wrong factor of the divergence, about 1.5 nats, or of the noise."""
     model = at_the_optimum(linear_vae())

@@ -1,11 +1,12 @@
 """Calibration with one planted defect each, caught by the identities that its tests use."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from energax import spaces, systems, testing
+from energax import generative, spaces, systems, testing
 
 PLANE = spaces.Euclidean(2)
 
@@ -37,3 +38,28 @@ def test_the_floor_of_noise(kind, key):
         return
     with pytest.raises(AssertionError):
         testing.assert_mean(squares, 2 * move.variance)
+
+
+class NoPrior(generative.VAE):
+    """Refines latents by log p(x|z), and forgets that they have a prior."""
+
+    def log_decoder(self, x, z):
+        return generative.VAE.log_decoder(self, x, z) + 0.5 * jnp.sum(z**2)
+
+
+@pytest.mark.parametrize("kind", [generative.VAE, NoPrior])
+def test_the_law_of_refined_latents(kind, key):
+    """A decoder that ignores z, and an encoder that is right to say N(0, 1): K steps widen it as their size says."""
+    model = kind(2, latent_dim=1, hidden=(), key=jax.random.key(3))
+    blind = jax.tree.map(jnp.zeros_like, (model.encoder, model.decoder))
+    model = eqx.tree_at(lambda m: (m.encoder, m.decoder), model, blind)
+    move = systems.Refinement(num_steps=4, step_size=0.2, temperature=1.0, tether=0.0)
+    rule = systems.PosteriorCalibration(move)
+    ends = jax.jit(lambda k: rule.refine(model, jnp.zeros((20_000, 2)), key=k)[1])(key)
+    variance = 0.8**8 + 2 * 0.2 * sum(0.8 ** (2 * k) for k in range(4))
+    squares = np.asarray(ends, np.float64)[:, 0] ** 2
+    if kind is generative.VAE:
+        testing.assert_mean(squares, variance)
+        return
+    with pytest.raises(AssertionError):
+        testing.assert_mean(squares, variance)

@@ -152,6 +152,12 @@ class VAE(AbstractAutoencoder):
         white = (x - out) * jnp.exp(-self._log_scale)
         return -jnp.sum(0.5 * white**2 + self._log_scale + 0.5 * math.log(2 * math.pi))
 
+    def log_encoder(self, x: Array, z: Float[Array, " k"]) -> Scalar:
+        """Log q(z|x)."""
+        mean, log_std = self.posterior(x)
+        white = (z - mean) * jnp.exp(-log_std)
+        return -jnp.sum(0.5 * white**2 + log_std + 0.5 * math.log(2 * math.pi))
+
     def log_weight(self, x: Array, noise: Float[Array, " k"]) -> Scalar:
         """Log p(x, z) − log q(z|x) at z = m(x) + s(x) · noise."""
         mean, log_std = self.posterior(x)

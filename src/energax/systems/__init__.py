@@ -2,6 +2,7 @@
 
 from energax.systems.calibration._calibrate import calibrate as calibrate
 from energax.systems.calibration._calibrate import spread as spread
+from energax.systems.calibration._constraint import AbstractConstraint as AbstractConstraint
 from energax.systems.calibration._constraint import Calibration as Calibration
 from energax.systems.calibration._distances import AbstractDistance as AbstractDistance
 from energax.systems.calibration._distances import FeatureDistance as FeatureDistance
@@ -9,6 +10,7 @@ from energax.systems.calibration._distances import SquaredError as SquaredError
 from energax.systems.calibration._distances import StructuralDissimilarity as StructuralDissimilarity
 from energax.systems.calibration._learner import CalibrationLearner as CalibrationLearner
 from energax.systems.calibration._model import Calibrated as Calibrated
+from energax.systems.calibration._posterior import PosteriorCalibration as PosteriorCalibration
 from energax.systems.calibration._refinement import Refinement as Refinement
 from energax.systems.calibration._refinement import TetheredEnergy as TetheredEnergy
 from energax.systems.calibration._vaebm import VAEBM as VAEBM
@@ -77,6 +79,7 @@ __all__ = [
     "NODE_SCORES",
     "SHIFTS",
     "VAEBM",
+    "AbstractConstraint",
     "AbstractDistance",
     "AbstractGraphNetwork",
     "AbstractOperator",
@@ -100,6 +103,7 @@ __all__ = [
     "NodeOutputs",
     "NodeScore",
     "NodeSplit",
+    "PosteriorCalibration",
     "Refinement",
     "Restored",
     "Shift",

@@ -1,4 +1,4 @@
-"""The constraint that a calibrated generator is trained under, and how its weight moves."""
+"""The constraint that a calibrated model is trained under, and how its weight moves."""
 
 from __future__ import annotations
 
@@ -16,17 +16,51 @@ from energax.systems.calibration._distances import AbstractDistance, SquaredErro
 from energax.systems.calibration._refinement import Refinement
 
 
-class Calibration(eqx.Module):
+class AbstractConstraint(eqx.Module):
+    """Trained under r ≤ slack: the weight λ of the constraint in the loss rises while it is broken, and falls when not.
+
+    λ ← min(max(λ + η (r − slack), 0), max_multiplier) after every update.
+
+    Args:
+        slack: The largest r that is allowed, in units in which the best that can be is about 1.
+        multiplier: λ before the first update.
+        dual_rate: η ≥ 0; 0 keeps λ.
+        max_multiplier: The largest λ.
+
+    Raises:
+        ArgumentError: A number is out of range.
+    """
+
+    slack: float = eqx.field(static=True, default=1.1, kw_only=True)
+    multiplier: float = eqx.field(static=True, default=1.0, kw_only=True)
+    dual_rate: float = eqx.field(static=True, default=0.01, kw_only=True)
+    max_multiplier: float = eqx.field(static=True, default=1.0, kw_only=True)
+
+    def __check_init__(self) -> None:
+        name = type(self).__name__
+        if not self.slack > 0 or self.dual_rate < 0:
+            raise ArgumentError(f"{name} needs slack > 0 and dual_rate >= 0, got {self.slack}, {self.dual_rate}.")
+        if not 0 <= self.multiplier <= self.max_multiplier:
+            raise ArgumentError(
+                f"{name} needs 0 <= multiplier <= max_multiplier, got {self.multiplier}, {self.max_multiplier}."
+            )
+
+    def dual_step(self, multiplier: Scalar, ratio: Scalar, scale: Scalar) -> Scalar:
+        """λ after an update in which the constraint had the value r; `scale` slows it down."""
+        return jnp.clip(multiplier + scale * self.dual_rate * (ratio - self.slack), 0.0, self.max_multiplier)
+
+
+class Calibration(AbstractConstraint):
     """How a generator is calibrated: what is constrained, and how the weight of the constraint moves.
 
         minimise the generator's own loss   subject to   r = E d(x̂, x̃) / floor ≤ slack,
 
     with draws x̂ = G(z), copies x̃ that K Langevin steps moved (`Refinement`; no gradient goes through them), and the
     floor that noise alone would give d: D v for squared errors, measured on copies moved by noise for other distances.
-    Dividing by it makes the constraint the same for any size, K and step. The Lagrangian adds λ r to the loss, and
-    λ ← min(max(λ + η (r − slack), 0), max_multiplier) after every update: it grows while draws are still moved by more
-    than noise, and fades when they are not. The energy descends E_data[E] − E_x̃'[E] + α (E_data[E²] + E_x̃'[E²]), with
-    copies x̃' of the new generator's draws. α keeps energies within ±1/(2α), so that the temperature has a scale.
+    Dividing by it makes the constraint the same for any size, K and step. The Lagrangian adds λ r to the loss, with the
+    λ of `AbstractConstraint`: it grows while draws are still moved by more than noise, and fades when they are not. The
+    energy descends E_data[E] − E_x̃'[E] + α (E_data[E²] + E_x̃'[E²]), with copies x̃' of the new generator's draws. α
+    keeps energies within ±1/(2α), so that the temperature has a scale.
 
     Args:
         refinement: How draws are moved.
@@ -49,27 +83,14 @@ class Calibration(eqx.Module):
 
     refinement: Refinement = Refinement()
     distance: AbstractDistance | None = None
-    slack: float = eqx.field(static=True, default=1.1)
-    multiplier: float = eqx.field(static=True, default=1.0)
-    dual_rate: float = eqx.field(static=True, default=0.01)
-    max_multiplier: float = eqx.field(static=True, default=1.0)
-    energy_l2: float = eqx.field(static=True, default=0.1)
-    pretrain: int | Int[Array, ""] = 0
+    energy_l2: float = eqx.field(static=True, default=0.1, kw_only=True)
+    pretrain: int | Int[Array, ""] = eqx.field(default=0, kw_only=True)
 
     def __check_init__(self) -> None:
-        if not self.slack > 0 or not self.energy_l2 > 0 or self.dual_rate < 0 or self.pretrain < 0:
+        if not self.energy_l2 > 0 or self.pretrain < 0:
             raise ArgumentError(
-                "Calibration needs slack > 0, energy_l2 > 0, dual_rate >= 0 and pretrain >= 0, got "
-                f"{self.slack}, {self.energy_l2}, {self.dual_rate}, {self.pretrain}."
+                f"Calibration needs energy_l2 > 0 and pretrain >= 0, got {self.energy_l2}, {self.pretrain}."
             )
-        if not 0 <= self.multiplier <= self.max_multiplier:
-            raise ArgumentError(
-                f"Calibration needs 0 <= multiplier <= max_multiplier, got {self.multiplier}, {self.max_multiplier}."
-            )
-
-    def dual_step(self, multiplier: Scalar, ratio: Scalar, scale: Scalar) -> Scalar:
-        """λ after an update in which the constraint had the value r; `scale` slows it down."""
-        return jnp.clip(multiplier + scale * self.dual_rate * (ratio - self.slack), 0.0, self.max_multiplier)
 
     def ratio(self, draws: Array, copies: Array, *, key: PRNGKey) -> Scalar:
         """r, the mean distance between draws and copies in units of what noise alone would give."""

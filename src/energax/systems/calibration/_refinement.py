@@ -136,17 +136,21 @@ class Refinement(eqx.Module):
             space: Of a row.
             key: Random key.
         """
-        family, kernel = TetheredEnergy(energy, self.temperature, self.stiffness, space), ULA(self.step_size)
-
-        def chain(x: Array, k: PRNGKey) -> tuple[Array, Scalar]:
-            conditional = family.given(x)
-
-            def step(state: Any, k: PRNGKey) -> tuple[Any, Array]:
-                state, info = kernel.step(conditional, state, key=k)
-                return state, info.is_finite
-
-            state, fine = jax.lax.scan(step, kernel.init(conditional, x, key=k), jax.random.split(k, self.num_steps))
-            return state.x, 1 - jnp.mean(fine)
-
-        moved, refused = jax.vmap(chain)(starts, jax.random.split(apart(key), len(starts)))
+        moved, refused = jax.vmap(lambda x, k: self.chain(energy, x, space, key=k))(
+            starts, jax.random.split(apart(key), len(starts))
+        )
         return moved, jnp.mean(refused)
+
+    def chain(self, energy: Any, start: Array, space: AbstractArraySpace, *, key: PRNGKey) -> tuple[Array, Scalar]:
+        """`move` of one draw, for energies that are not the same for all."""
+        kernel = ULA(self.step_size)
+        conditional = TetheredEnergy(energy, self.temperature, self.stiffness, space).given(start)
+
+        def step(state: Any, k: PRNGKey) -> tuple[Any, Array]:
+            state, info = kernel.step(conditional, state, key=k)
+            return state, info.is_finite
+
+        state, fine = jax.lax.scan(
+            step, kernel.init(conditional, start, key=key), jax.random.split(key, self.num_steps)
+        )
+        return state.x, 1 - jnp.mean(fine)
