@@ -14,6 +14,7 @@ REQUIREMENTS = {
     "rbms": ["torch==2.13.0", "rbms==0.5.0"],
     "thrml": ["thrml==0.1.4"],
     "hamon": ["hamon==0.12.0"],
+    "skimage": ["scikit-image==0.26.0"],
     "torchebm": ["torch==2.13.0", "torchebm==0.8.9"],
 }
 OLDEST_PYTHON = {"hamon": (3, 12)}

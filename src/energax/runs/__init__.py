@@ -29,6 +29,7 @@ from energax.runs._plan import plan as plan
 from energax.runs._registry import DEFAULTS as DEFAULTS
 from energax.runs._registry import REGISTRIES as REGISTRIES
 from energax.runs._registry import build_energy as build_energy
+from energax.runs._registry import build_generative_objective as build_generative_objective
 from energax.runs._registry import build_kernel as build_kernel
 from energax.runs._registry import build_objective as build_objective
 from energax.runs._registry import build_regularised as build_regularised
@@ -86,6 +87,7 @@ __all__ = [
     "System",
     "TrainingConfig",
     "build_energy",
+    "build_generative_objective",
     "build_kernel",
     "build_objective",
     "build_regularised",
