@@ -149,7 +149,8 @@ def linear_learner(**options):
     """A linear VAE and a quadratic energy: compiles in a moment."""
     vae = generative.VAE(2, latent_dim=1, hidden=(), key=jax.random.key(0))
     critic = energies.MLP(PLANE, hidden=(4,), key=jax.random.key(1))
-    rule = systems.Calibration(systems.Refinement(num_steps=2, step_size=1e-3), pretrain=options.pop("pretrain", 0))
+    move = systems.Refinement(num_steps=2, step_size=1e-3)
+    rule = systems.Calibration(move, max_multiplier=2.0, pretrain=options.pop("pretrain", 0))
     return systems.CalibrationLearner(
         systems.Calibrated(vae, critic),
         generative.ELBO(),
