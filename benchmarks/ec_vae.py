@@ -18,7 +18,7 @@ import optax
 from energax import data, energies, estimators, generative, kernels, systems, training
 
 HIDDEN, BATCH, PIECES = (64, 64), 128, 6
-CHAIN, STEP, ENERGY_L2 = 20, 0.1, 0.01
+CHAIN, STEP, ENERGY_L2 = 20, 0.3, 0.1
 ADAM, GAME = optax.adam(1e-3), optax.adam(1e-3, b1=0.0, b2=0.9)
 
 
