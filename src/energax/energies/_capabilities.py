@@ -7,6 +7,7 @@ compare every such path with the fallback.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -104,8 +105,14 @@ def score_and_curvature(
         x: One configuration.
         directions: Vectors v of the shape of x, along the first axis.
     """
-    here, along = jax.linearize(lambda y: -score(energy, y), x)
-    return -here, jnp.sum(jax.vmap(lambda v: jnp.sum(v * along(v)))(directions))
+    slope, curvature = slope_and_curvature(lambda y: -score(energy, y), x, directions)
+    return -slope, curvature
+
+
+def slope_and_curvature(gradient: Callable[[Array], Array], x: Array, directions: Array) -> tuple[Array, Scalar]:
+    """A gradient ∇f at x, and Σ_v vᵀ∇²f(x)v, by the derivative of the gradient along each direction."""
+    here, along = jax.linearize(gradient, x)
+    return here, jnp.sum(jax.vmap(lambda v: jnp.sum(v * along(v)))(directions))
 
 
 @functools.singledispatch

@@ -149,14 +149,11 @@ class VAE(AbstractAutoencoder):
         out = self.decoder(z)
         if isinstance(self.space, Binary):
             return jnp.sum(self.space.site_log_probs(out, x))
-        white = (x - out) * jnp.exp(-self._log_scale)
-        return -jnp.sum(0.5 * white**2 + self._log_scale + 0.5 * math.log(2 * math.pi))
+        return _normal_log_prob(x, out, self._log_scale)
 
     def log_encoder(self, x: Array, z: Float[Array, " k"]) -> Scalar:
         """Log q(z|x)."""
-        mean, log_std = self.posterior(x)
-        white = (z - mean) * jnp.exp(-log_std)
-        return -jnp.sum(0.5 * white**2 + log_std + 0.5 * math.log(2 * math.pi))
+        return _normal_log_prob(z, *self.posterior(x))
 
     def log_weight(self, x: Array, noise: Float[Array, " k"]) -> Scalar:
         """Log p(x, z) − log q(z|x) at z = m(x) + s(x) · noise."""
@@ -168,6 +165,11 @@ class VAE(AbstractAutoencoder):
     def _log_scale(self) -> Float[Array, "..."]:
         assert self.log_scale is not None
         return self.log_scale
+
+
+def _normal_log_prob(x: Array, mean: Array, log_scale: Array) -> Scalar:
+    white = (x - mean) * jnp.exp(-log_scale)
+    return -jnp.sum(0.5 * white**2 + log_scale + 0.5 * math.log(2 * math.pi))
 
 
 class ELBO(AbstractStatelessObjective):

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from energax._typing import PRNGKey, Scalar
 from energax.energies._base import AbstractEnergy
-from energax.energies._capabilities import is_confined, score_and_curvature
+from energax.energies._capabilities import is_confined, score_and_curvature, slope_and_curvature
 from energax.energies.neural._activations import ACTIVATIONS, check_activation
 from energax.energies.neural._confinement import Confinement
 from energax.energies.neural._features import FourierFeatures, PeriodicFeatures
@@ -106,8 +106,8 @@ def _(energy: MLP, x: Float[Array, "..."], directions: Float[Array, "k ..."]) ->
         curvature, gain = curvature + jnp.sum(gain * bend), (slope * gain) @ layer.weight
     # What is left is a function of x that the features and the confinement bend.
     outer = jax.grad(lambda x: energy._confining(space.fold(x)) + jnp.sum(gain * energy._seen(space.fold(x))))
-    here, along = jax.linearize(outer, x)
-    return -here, curvature + jnp.sum(jax.vmap(lambda v: jnp.sum(v * along(v)))(directions))
+    slope, bent = slope_and_curvature(outer, x, directions)
+    return -slope, curvature + bent
 
 
 @is_confined.register
