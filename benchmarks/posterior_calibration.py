@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from energax import data, generative, systems, training
+from energax import data, estimators, generative, systems, training
 
 SAMPLES, BATCH = 512, 128
 
@@ -38,10 +38,8 @@ def log_weights(model, rows, key):
 def judged(model, rows):
     """Evidence lower bound, importance-weighted bound, and the effective share of the weights."""
     found = np.asarray(log_weights(model, rows, jax.random.key(5)), np.float64)
-    top = found.max(axis=1, keepdims=True)
-    scaled = np.exp(found - top)
-    tight = np.mean(np.log(scaled.mean(axis=1)) + top[:, 0])
-    share = np.mean(scaled.sum(axis=1) ** 2 / (scaled**2).sum(axis=1)) / SAMPLES
+    tight = np.mean([estimators.log_mean_exp(row) for row in found])
+    share = np.mean([estimators.ess_from_log_weights(row) for row in found]) / SAMPLES
     return found.mean(), tight, share
 
 
@@ -49,7 +47,8 @@ def one(name, seed, before, more, latent):
     sets = data.load(name, seed=seed) if name == "25gaussians" else data.load(name)
     test = jnp.asarray(np.asarray(sets.test.array())[:1000])
     vae = generative.VAE(sets.space, latent_dim=latent, hidden=(64, 64), key=jax.random.key(seed))
-    first = trained(vae, generative.ELBO(), sets.train, seed, before)[0].energy
+    pretrained = trained(vae, generative.ELBO(), sets.train, seed, before)[0]
+    first = pretrained.energy
     methods = {
         "pretrained": (None, 0),
         "ELBO": (generative.ELBO(), more),
@@ -58,11 +57,11 @@ def one(name, seed, before, more, latent):
         "calibrated, refined decoder": (systems.PosteriorCalibration(), more),
     }
     for method, (objective, num_steps) in methods.items():
-        run, seconds = (
-            (None, 0.0) if objective is None else trained(first, objective, sets.train, seed + 100, num_steps)
-        )
-        bound, tight, share = judged(first if run is None else run.energy, test)
-        last = {} if run is None else run.history[-1]
+        run, seconds = pretrained, 0.0
+        if objective is not None:
+            run, seconds = trained(first, objective, sets.train, seed + 100, num_steps)
+        bound, tight, share = judged(run.energy, test)
+        last = run.history[-1]
         ratio = f"{last['latents_over_noise']:.2f}" if "latents_over_noise" in last else ""
         told = f"{bound:.3f} | {tight:.3f} | {tight - bound:.3f} | {100 * share:.1f} | {ratio} | {seconds:.0f}"
         print(f"| {name} {seed} | {method} | {told} |", flush=True)

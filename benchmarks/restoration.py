@@ -45,25 +45,31 @@ def restored(run: runs.Run, images: np.ndarray, operator: str) -> tuple[dict[str
 
 
 def classical(truth: np.ndarray, tuning: np.ndarray, operator: str) -> dict[str, np.ndarray]:
-    """Restorations by scikit-image."""
+    """Restorations by scikit-image, which sees every operator as a matrix A with A Aᵀ = c I."""
     shape = truth.shape[1:]
-    extra = {}
-    if operator == "compressed-sensing":
-        # Each image is measured with signs and an order of its own, those of `restore_image` with its seed.
-        made = [operator_of(seed, shape) for seed in range(len(truth) + len(tuning))]
-        extra = {
-            name: np.stack([np.asarray(getattr(one, name)) for one in made]) for name in ("order", "signs", "chosen")
-        }
+    # Where an operator is random each image has one of its own, that of `restore_image` with its seed.
+    count = len(truth) + len(tuning) if operator == "compressed-sensing" else 1
+    matrices = np.stack([matrix(operator_of(operator, seed, shape)) for seed in range(count)])
     with tempfile.TemporaryDirectory() as folder:
         given, out = Path(folder) / "given.npz", Path(folder) / "out.npz"
-        np.savez(given, truth=truth, tuning=tuning, **extra)
+        np.savez(given, truth=truth, tuning=tuning, matrices=matrices)
         ask("skimage", "skimage_restore.py", given=str(given), out=str(out), operator=operator)
         with np.load(out) as stored:
             return {name.replace("_", " "): stored[name] for name in stored.files}
 
 
-def operator_of(seed: int, shape: tuple[int, ...]) -> systems.CompressedSensing:
+def operator_of(name: str, seed: int, shape: tuple[int, ...]) -> systems.AbstractOperator:
+    if name == "inpaint":
+        return systems.Inpaint(np.broadcast_to(np.arange(shape[1]) < shape[1] // 2, shape))
+    if name == "super-resolution":
+        return systems.SuperResolution(shape, 4)
     return systems.CompressedSensing(shape, 0.1, key=jax.random.split(jax.random.key(seed), 3)[0])
+
+
+def matrix(operator: systems.AbstractOperator) -> np.ndarray:
+    size = int(np.prod(operator.shape))
+    columns = jax.vmap(lambda x: operator(x.reshape(operator.shape)).reshape(-1))(np.eye(size, dtype=np.float32))
+    return np.asarray(columns).T
 
 
 def scores(x: np.ndarray, truth: np.ndarray, classes: np.ndarray, network: evaluation.FeatureNetwork) -> Iterable[str]:
