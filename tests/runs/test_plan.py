@@ -70,17 +70,12 @@ def test_a_recipe_comes_with_its_objective(files: Path) -> None:
 
 
 def test_a_machine_moves_by_centred_steps_unless_another_optimizer_is_named(files: Path) -> None:
-    rates = {
-        options: (training.optimizer, training.learning_rate, training.weight_decay)
-        for options in (("persistent-cd", None), ("persistent-cd", "adam"), ("pseudo-likelihood", None))
-        for training in [
-            runs.plan(
-                files / "bits.npy", objective=options[0], training={"optimizer": options[1]} if options[1] else {}
-            )[0].training
-        ]
-    }
-    assert rates[("persistent-cd", None)] == ("centred-sgd", 0.2, 5e-4)
-    assert rates[("persistent-cd", "adam")] == rates[("pseudo-likelihood", None)] == ("adam", 5e-3, 0.0)
+    def rates(objective: str, **training: Any) -> tuple[str, float, float]:
+        found = runs.plan(files / "bits.npy", objective=objective, training=training)[0].training
+        return found.optimizer, found.learning_rate, found.weight_decay
+
+    assert rates("persistent-cd") == ("centred-sgd", 0.2, 5e-4)
+    assert rates("persistent-cd", optimizer="adam") == rates("pseudo-likelihood") == ("adam", 5e-3, 0.0)
 
 
 def test_an_objective_of_a_family_brings_its_model(files: Path) -> None:

@@ -123,7 +123,7 @@ def _rbm(data: Data, key: PRNGKey) -> Recipe:
 
 
 def _by_chains(name: str, model: energies.AbstractEnergy, data: Data) -> Recipe:
-    """An energy as `energax fit` trains it."""
+    """An energy with the objective, kernel and rate of its defaults."""
     defaults = runs.DEFAULTS[name]
     kernel = runs.build_kernel(defaults.kernel)
     objective = runs.build_objective(defaults.objective, kernel, data)
