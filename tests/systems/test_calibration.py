@@ -58,6 +58,16 @@ def test_scaled_steps_mean_the_same_in_any_units():
     assert big.temperature == small.temperature
 
 
+def test_a_calibration_for_given_data_moves_draws_by_the_same_share_and_weighs_the_whole_row():
+    plane, picture = systems.Calibration.scaled(2.0, 2), systems.Calibration.scaled(0.5, 784)
+    assert (plane.max_multiplier, picture.max_multiplier) == (1.0, 784 / 25)
+    # The slope of E = a sum of entries has length √D, and moves a row by noise²/(2τ) spread² √D: the same for any D.
+    for rule, spread, size in ((plane, 2.0, 2), (picture, 0.5, 784)):
+        way = rule.refinement.num_steps * rule.refinement.step_size / rule.refinement.temperature
+        assert way / spread**2 == pytest.approx(0.05**2 / 2 / 4e-3 * size**0.5)
+    assert systems.Calibration.scaled(1.0, 784, max_multiplier=3.0, slack=2.0).max_multiplier == 3.0
+
+
 def test_the_weight_rises_while_the_constraint_is_broken_and_falls_when_it_holds():
     rule = systems.Calibration(slack=1.5, dual_rate=0.1, max_multiplier=2.0)
 

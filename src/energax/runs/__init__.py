@@ -24,6 +24,7 @@ from energax.runs._kernels import KERNELS as KERNELS
 from energax.runs._models import MODELS as MODELS
 from energax.runs._objectives import OBJECTIVES as OBJECTIVES
 from energax.runs._pieces import Pieces as Pieces
+from energax.runs._plan import default_training as default_training
 from energax.runs._plan import field_help as field_help
 from energax.runs._plan import plan as plan
 from energax.runs._registry import DEFAULTS as DEFAULTS
@@ -42,6 +43,7 @@ from energax.runs._restoring import Restoration as Restoration
 from energax.runs._restoring import psnr as psnr
 from energax.runs._restoring import restore_image as restore_image
 from energax.runs._run import Run as Run
+from energax.runs._run import centred_sgd as centred_sgd
 from energax.runs._run import load as load
 from energax.runs._run import optimizer as optimizer
 from energax.runs._simulated import SIMULATED as SIMULATED
@@ -92,6 +94,8 @@ __all__ = [
     "build_objective",
     "build_regularised",
     "calibrating_energy",
+    "centred_sgd",
+    "default_training",
     "digest",
     "draw_samples",
     "entry",

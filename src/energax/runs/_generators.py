@@ -79,8 +79,8 @@ class CalibrationConfig:
     """How many times the distance that noise alone makes is allowed."""
     multiplier: float = 1.0
     """Weight of the constraint when the calibration begins; it then adapts."""
-    max_multiplier: float = 1.0
-    """The largest weight."""
+    max_multiplier: float | None = None
+    """The largest weight; one for every 25 entries of a row, and at least 1, if none is given."""
     dual_rate: float = 0.01
     """How fast the weight adapts."""
     critic_rate: float = 1e-3
@@ -138,16 +138,14 @@ def _build_calibration(config: CalibrationConfig, data: Data) -> systems.Calibra
         raise ArgumentError(f"--pretrain is a share of the updates, from 0 to 1, got {config.pretrain}.")
     if not config.critic_rate > 0:
         raise ArgumentError(f"--critic-rate must be positive, got {config.critic_rate}.")
-    refinement = systems.Refinement.scaled(
+    return systems.Calibration.scaled(
         systems.spread(data.train),
+        data.space.num_sites,
         num_steps=config.move_steps,
         noise=config.move_noise,
-        temperature=config.temperature / data.space.num_sites**0.5,
+        temperature=config.temperature,
         tether=config.tether,
-    )
-    return systems.Calibration(
-        refinement,
-        _distance(config.distance, data),
+        distance=_distance(config.distance, data),
         slack=config.slack,
         multiplier=config.multiplier,
         dual_rate=config.dual_rate,

@@ -96,11 +96,10 @@ def plan(
     _require_its_own(name, objective, kernel, kernel_options)
     objective_config = _merged(defaults.objective, objective, objective_options)
     kernel_config = _merged(defaults.kernel, kernel, kernel_options)
-    defaults_training = defaults.training
-    recipe = _RECIPES.get((name, objective_config["name"]), {})
+    defaults_training = default_training(name, objective_config["name"])
     # The rates of a recipe are those of its optimiser.
-    if (training or {}).get("optimizer") in (None, recipe.get("optimizer", defaults_training.optimizer)):
-        defaults_training = dataclasses.replace(defaults_training, **recipe)
+    if (training or {}).get("optimizer") not in (None, defaults_training.optimizer):
+        defaults_training = defaults.training
     config = RunConfig(
         data=DataConfig(str(source), view, data.fingerprint),
         model=_complete("model", {"name": name, **_for_data(name, data), **(model_options or {})}),
@@ -158,6 +157,11 @@ A machine by persistent CD, nats on validation rows: after 5,000 updates of `dig
 at -17.0, but with modes between which no chain travels, so that there is no lower end; after 12,000 updates of MNIST
 made binary, 500 hidden units, they are at -88.6 and -96.1.
 """
+
+
+def default_training(name: str, objective: str) -> TrainingConfig:
+    """How a model learns from an objective when the user says nothing of it."""
+    return dataclasses.replace(DEFAULTS[name].training, **_RECIPES.get((name, objective), {}))
 
 
 def open_data(config: DataConfig, model: str, seed: int) -> Data:

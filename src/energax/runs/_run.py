@@ -241,18 +241,32 @@ def optimizer(training: TrainingConfig, data: Data) -> optax.GradientTransformat
     The same training of the same rows has the same one, so that runs that differ in their seed share their compilation.
     """
     centred = training.optimizer == "centred-sgd"
-    return _optimizer(training, tuple(map(float, visible_mean(data))) if centred else None)
+    return _optimizer(training, _centre(data) if centred else None)
+
+
+def centred_sgd(rate: float, weight_decay: float, data: Data) -> optax.GradientTransformation:
+    """Centred steps of a machine at a constant rate: for equal rows and numbers the same object."""
+    return _centred(rate, weight_decay, _centre(data))
 
 
 @functools.lru_cache(maxsize=64)
 def _optimizer(training: TrainingConfig, centre: tuple[float, ...] | None) -> optax.GradientTransformation:
     schedule = optax.linear_schedule(training.learning_rate, training.learning_rate / 20, training.num_steps)
     if centre is not None:
-        decay = optax.add_decayed_weights(training.weight_decay, mask=_matrices)
-        return optax.chain(centred_gradient(np.asarray(centre)), decay, optax.sgd(schedule))
+        return _centred(schedule, training.weight_decay, centre)
     if training.weight_decay:
         return optax.adamw(schedule, weight_decay=training.weight_decay)
     return optax.adam(schedule)
+
+
+@functools.lru_cache(maxsize=64)
+def _centred(rate: Any, weight_decay: float, centre: tuple[float, ...]) -> optax.GradientTransformation:
+    decay = optax.add_decayed_weights(weight_decay, mask=_matrices)
+    return optax.chain(centred_gradient(np.asarray(centre)), decay, optax.sgd(rate))
+
+
+def _centre(data: Data) -> tuple[float, ...]:
+    return tuple(map(float, visible_mean(data)))
 
 
 def _matrices(params: Any) -> Any:

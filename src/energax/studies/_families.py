@@ -127,8 +127,10 @@ def _by_chains(name: str, model: energies.AbstractEnergy, data: Data) -> Recipe:
     defaults = runs.DEFAULTS[name]
     kernel = runs.build_kernel(defaults.kernel)
     objective = runs.build_objective(defaults.objective, kernel, data)
-    training = defaults.training
-    return Recipe(model, objective, training.learning_rate, batch_size=training.batch_size, kernel=kernel)
+    training = runs.default_training(name, defaults.objective["name"])
+    rate, centred = training.learning_rate, training.optimizer == "centred-sgd"
+    optimizer = runs.centred_sgd(rate, training.weight_decay, data) if centred else None
+    return Recipe(model, objective, rate, batch_size=training.batch_size, kernel=kernel, optimizer=optimizer)
 
 
 def _reals(data: Data) -> Euclidean:

@@ -39,6 +39,7 @@ class Recipe:
         companions: Learning rates of what the objective trains beside the model.
         kernel: What draws from an energy; None for generators.
         calibration: How an energy calibrates the draws of the generator, in the second half of the updates.
+        optimizer: In the place of Adam, at a constant rate; the decay is the same.
     """
 
     model: Any
@@ -50,10 +51,11 @@ class Recipe:
     companions: Mapping[str, float] = dataclasses.field(default_factory=dict)
     kernel: AbstractKernel | None = None
     calibration: Calibration | None = None
+    optimizer: optax.GradientTransformation | None = None
 
     def learner(self, num_steps: int) -> AbstractLearner:
         """The learner of a run of so many updates; another number does not compile again."""
-        optimizer = _adam(self.learning_rate, self.momentum)
+        optimizer = self.optimizer or _adam(self.learning_rate, self.momentum)
         if self.calibration is not None:
             late = dataclasses.replace(self.calibration, pretrain=jnp.asarray(num_steps // 2))
             return CalibrationLearner(self.model, self.objective, late, optimizer=optimizer, ema_decay=self.ema_decay)

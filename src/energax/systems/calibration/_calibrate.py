@@ -15,7 +15,6 @@ from energax.objectives import AbstractObjective
 from energax.systems.calibration._constraint import Calibration
 from energax.systems.calibration._learner import CalibrationLearner
 from energax.systems.calibration._model import Calibrated
-from energax.systems.calibration._refinement import Refinement
 from energax.training import FitResult, fit
 
 
@@ -46,7 +45,7 @@ def calibrate(
         data: As in `training.fit`.
         key: Typed random key.
         num_steps: Updates.
-        calibration: Constraint, Langevin steps, weights; None: the defaults, with steps scaled to the data.
+        calibration: Constraint, Langevin steps, weights; None: `Calibration.scaled` to the data.
         energy: E before training, any pytree that maps a configuration to a number; a dense critic if None.
         objective: The generator's own loss where it is another.
         noise: Calibrate draws that have the generator's own noise, and draw so later; see `Calibrated`.
@@ -78,7 +77,7 @@ def calibrate(
     learner = CalibrationLearner(
         Calibrated(generator, network, noise=noise),
         own_objective(generator) if objective is None else objective,
-        Calibration(Refinement.scaled(spread(data))) if calibration is None else calibration,
+        Calibration.scaled(spread(data), generator.space.num_sites) if calibration is None else calibration,
         optimizer=optimizer,
         energy_optimizer=energy_optimizer,
         ema_decay=ema_decay,

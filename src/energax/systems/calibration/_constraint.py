@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -68,8 +69,8 @@ class Calibration(AbstractConstraint):
         slack: How many times the floor the copies may be away.
         multiplier: λ before the first update.
         dual_rate: η ≥ 0; 0 keeps λ.
-        max_multiplier: The largest λ. Where the slack is never reached λ ends here; with a large one draws come to
-            crowd in some of the modes.
+        max_multiplier: The largest λ. Where the slack is never reached λ ends here. It is weighed against a loss that
+            grows with D: with 20 draws of the plane come to crowd in some of the modes, with 1 pictures hardly change.
         energy_l2: α > 0.
         pretrain: Updates of the generator's own loss alone before the calibration begins. An integer array in the
             place of the number makes learners with different ones share their compilation.
@@ -91,6 +92,37 @@ class Calibration(AbstractConstraint):
             raise ArgumentError(
                 f"Calibration needs energy_l2 > 0 and pretrain >= 0, got {self.energy_l2}, {self.pretrain}."
             )
+
+    @staticmethod
+    def scaled(
+        spread: float,
+        num_entries: int,
+        *,
+        num_steps: int = 5,
+        noise: float = 0.05,
+        temperature: float = 4e-3,
+        tether: float = 1.0,
+        max_multiplier: float | None = None,
+        distance: AbstractDistance | None = None,
+        **options: Any,
+    ) -> Calibration:
+        """A calibration for data of a given spread and size.
+
+        Args:
+            spread: Standard deviation of an entry of the data.
+            num_entries: D.
+            num_steps: K.
+            noise: That of all moves of an entry, without a tether, over `spread`.
+            temperature: τ √D: slopes of a network add up over the entries.
+            tether: t of the `Refinement`.
+            max_multiplier: The largest λ; None is D/25, and 1 at least.
+            distance: d; None is the squared error.
+            **options: Of `Calibration`.
+        """
+        each = temperature / num_entries**0.5
+        move = Refinement.scaled(spread, num_steps=num_steps, noise=noise, temperature=each, tether=tether)
+        most = max(1.0, num_entries / 25) if max_multiplier is None else max_multiplier
+        return Calibration(move, distance, max_multiplier=most, **options)
 
     def ratio(self, draws: Array, copies: Array, *, key: PRNGKey) -> Scalar:
         """r, the mean distance between draws and copies in units of what noise alone would give."""
