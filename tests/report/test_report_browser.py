@@ -8,8 +8,13 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+from energax import report, runs, studies
+from energax.studies import _models_trial
 
 CHROMIUM = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
 pytestmark = pytest.mark.browser
@@ -84,3 +89,38 @@ def test_dark_and_light(pages, tmp_path):
     assert light["role"] != dark["role"]
     assert light["wide"] == dark["wide"] == []
     assert all(abs(z - round(z)) < 1e-6 for z in light["zoom"])
+
+
+@pytest.fixture
+def comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The page of every family on pictures, with noise for draws and a number for every metric."""
+    measures = ("mmd_squared", "sliced_wasserstein", "energy_distance", "precision", "recall", "density", "coverage",
+                "frechet", "feature_precision", "feature_recall", "class_coverage", "class_distance")  # fmt: skip
+
+    def run(trial: _models_trial.Trial) -> Any:
+        numbers = {"likelihood_kind": "bound", "log_likelihood": -1234.5678, "bits_per_dim": 3.21, "num_steps": 1000,
+                   "num_parameters": 123_456, "train_seconds": 1.0, "milliseconds_per_step": 12.345,
+                   "draw_evaluations": 50.0, "milliseconds_per_draw": 0.01234}  # fmt: skip
+        numbers |= {f"{name}{end}": 0.1234 for name in measures for end in ("", "_floor")}
+        noise = np.random.default_rng(0).uniform(size=(400, 64))
+        restored = dict.fromkeys(("noisy", "denoised", "clean"), noise[:20])
+        return numbers, {"draws": noise, "shown": noise, "ways": noise[:40].reshape(4, 10, 64), **restored}
+
+    monkeypatch.setattr(_models_trial.Trial, "run", run)
+    plan = studies.plan_models("digits", seeds=2, budget=5.0)
+    found = studies.compare_models(plan, tmp_path / "study")
+    told = runs.plain(found.to_json())
+    return report.write_models(told, studies.shown_arrays(plan, tmp_path / "study"), tmp_path / "page.html")
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_a_comparison_of_all_families_fits_its_window(comparison: Path, tmp_path: Path, width: int) -> None:
+    page = comparison.read_text("utf-8")
+    assert all(f"{name}" in page for name in ("vae", "ec-vae", "gan", "flow", "diffusion", "flow-matching", "ebm"))
+    assert "<script" not in page
+    assert "default-src 'none'" in page
+    seen = looked_at(comparison, tmp_path, width=width)
+    assert seen["scroll"] <= width
+    assert seen["wide"] == []
+    assert len(seen["images"]) > 8
+    assert all(seen["images"])

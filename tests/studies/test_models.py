@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from energax import densities, evaluation, generative, report, runs, studies
+from energax import densities, evaluation, generative, objectives, report, runs, studies
 from energax._errors import ArgumentError, DataError, Diverged, RunError
 from energax.cli import main
-from energax.studies import _models, _models_trial
+from energax.studies import _families, _models, _models_trial
 from energax.studies._demonstrations import demonstrations
 from energax.studies._family import Paced
 from energax.studies._models_judge import judge_model, settled
@@ -78,6 +78,31 @@ def test_what_cannot_work_is_refused_before_anything_is_trained(tmp_path: Path) 
     assert set(studies.plan_models("two-gaussians").left_out) == {"rbm"}
     np.save(tmp_path / "bits.npy", np.random.default_rng(0).integers(0, 2, (40, 5)))
     assert studies.plan_models(str(tmp_path / "bits.npy")).models == ("vae", "rbm")
+
+
+def test_energies_of_many_columns_learn_from_chains_that_travel_and_machines_as_fit_trains_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def recipe(name: str, binarize: str | None) -> studies.Recipe:
+        return studies.FAMILIES[name].build(view("digits", binarize, 0, on_pixels=False), jax.random.key(0))
+
+    assert isinstance(recipe("ebm", None).objective, objectives.TemperedPCD)
+    with monkeypatch.context() as wide:
+        wide.setattr(_families, "_LARGE", 63)
+        noisy = recipe("ebm", None).objective
+        assert isinstance(noisy, objectives.DataNoise)
+        assert isinstance(noisy.objective, objectives.TemperedPCD)
+    machine, config = recipe("rbm", "threshold"), runs.plan("digits")[0]
+    assert (config.model["name"], config.training.optimizer) == ("rbm", "centred-sgd")
+    assert isinstance(machine.objective, objectives.PersistentCD)
+    assert machine.batch_size == config.training.batch_size
+    # The same object, so that another seed does not compile again; one step is (rate) × (centred gradient + decay).
+    assert machine.optimizer is recipe("rbm", "threshold").optimizer is not None
+    made = runs.optimizer(config.training, runs.plan("digits")[1])
+    params = eqx.filter(machine.model, eqx.is_inexact_array)
+    ones = jax.tree.map(jnp.ones_like, params)
+    steps = [rule.update(ones, rule.init(params), params)[0] for rule in (machine.optimizer, made)]
+    assert eqx.tree_equal(*steps, rtol=1e-6, atol=1e-9)
 
 
 def test_rows_are_standardised_and_the_likelihood_knows_it() -> None:

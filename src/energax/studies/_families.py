@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from energax import densities, energies, generative, runs, systems
+from energax import densities, generative, objectives, runs, systems
 from energax._errors import ArgumentError, DataError, MissingExtra, nearest
 from energax._typing import PRNGKey
 from energax.data import Data
@@ -20,13 +20,18 @@ _FEW = 2
 """Columns of a law of the plane, which a larger network resolves at little cost."""
 _EXACT_TRACE = 16
 """Columns up to which the divergence of a velocity is taken along every one of them."""
+_LARGE = 256
+"""Columns of larger pictures than 16 x 16."""
+_DATA_NOISE = 0.3
+"""Rows of many columns lie near a thin sheet, as pictures with a constant border do: chains of an energy that learns it
+die (all of those of MNIST after 3,000 updates), unless noise widens it."""
 _NCE_COLUMNS = 8
 """Columns up to which a normal law is near enough to tell data from it."""
 
 
 def _vae(data: Data, key: PRNGKey) -> Recipe:
-    latent, channels = runs.latent_dim(data), None if _is_plane(data) else _channels(data)
-    hidden = (256, 256) if data.space.num_sites > _FEW else (128, 128)
+    latent, channels = runs.latent_dim(data), _filters(data)
+    hidden = (128, 128) if _is_plane(data) else (512, 512) if _is_large(data) else (256, 256)
     samples = 16 if _is_plane(data) else 64
     model = generative.VAE(
         data.space if isinstance(data.space, Binary) else _reals(data),
@@ -45,7 +50,7 @@ def _vae(data: Data, key: PRNGKey) -> Recipe:
 
 def _ec_vae(data: Data, key: PRNGKey) -> Recipe:
     of_vae, of_energy = jax.random.split(key)
-    recipe, channels = _vae(data, of_vae), _channels(data)
+    recipe, channels = _vae(data, of_vae), _filters(data)
     if channels is None:
         energy: Any = runs.calibrating_energy(data, (256, 256), key=of_energy)
     else:
@@ -109,28 +114,32 @@ def _flow_matching(data: Data, key: PRNGKey) -> Recipe:
 
 
 def _ebm(data: Data, key: PRNGKey) -> Recipe:
-    dim = data.space.num_sites
-    config = {"name": "mlp", "features": 64} if dim <= _FEW else {"name": "mlp"}
-    model, kernel = runs.build_energy(config, data, key=key), runs.build_kernel({"name": "hmc"})
+    dim, kernel = data.space.num_sites, runs.build_kernel({"name": "hmc"})
     if dim <= _NCE_COLUMNS:
+        config = {"name": "mlp", "features": 64} if dim <= _FEW else {"name": "mlp"}
+        model = runs.build_energy(config, data, key=key)
         objective = runs.build_objective({"name": "nce"}, kernel, data)
         return Recipe(model, objective, 3e-3, batch_size=512, companions={"log_z": 1e-2}, kernel=kernel)
-    return _by_chains("mlp", model, data)
+    # Chains without a ladder stay in the classes where they began: two of ten digits then had 1 % of the draws.
+    objective = runs.build_objective({"name": "tempered-pcd"}, kernel, data)
+    if _is_large(data):
+        objective = objectives.DataNoise(objective, _DATA_NOISE)
+    model = runs.build_energy({"name": "mlp", "hidden": 256}, data, key=key)
+    return Recipe(model, objective, batch_size=128, kernel=kernel)
 
 
 def _rbm(data: Data, key: PRNGKey) -> Recipe:
-    return _by_chains("rbm", runs.build_energy({"name": "rbm"}, data, key=key), data)
-
-
-def _by_chains(name: str, model: energies.AbstractEnergy, data: Data) -> Recipe:
-    """An energy with the objective, kernel and rate of its defaults."""
-    defaults = runs.DEFAULTS[name]
+    """As `energax fit` trains it."""
+    defaults = runs.DEFAULTS["rbm"]
     kernel = runs.build_kernel(defaults.kernel)
-    objective = runs.build_objective(defaults.objective, kernel, data)
-    training = runs.default_training(name, defaults.objective["name"])
-    rate, centred = training.learning_rate, training.optimizer == "centred-sgd"
-    optimizer = runs.centred_sgd(rate, training.weight_decay, data) if centred else None
-    return Recipe(model, objective, rate, batch_size=training.batch_size, kernel=kernel, optimizer=optimizer)
+    training = runs.default_training("rbm", defaults.objective["name"])
+    return Recipe(
+        runs.build_energy({"name": "rbm"}, data, key=key),
+        runs.build_objective(defaults.objective, kernel, data),
+        batch_size=training.batch_size,
+        kernel=kernel,
+        optimizer=runs.centred_sgd(training.learning_rate, training.weight_decay, data),
+    )
 
 
 def _reals(data: Data) -> Euclidean:
@@ -147,14 +156,26 @@ def _is_image(data: Data) -> bool:
     return len(data.space.shape) > 1
 
 
+def _is_large(data: Data) -> bool:
+    return data.space.num_sites > _LARGE
+
+
 def _batch(data: Data) -> int:
     if _is_image(data):
-        return 128 if data.space.num_sites <= 256 else 64
+        return 64 if _is_large(data) else 128
     return 512 if _is_plane(data) else 256
 
 
 def _hidden(data: Data) -> tuple[int, ...]:
     return (128, 128, 128) if _is_plane(data) else (256, 256, 256)
+
+
+def _filters(data: Data) -> tuple[int, ...] | None:
+    """Those of an autoencoder: none where pictures are large, of which dense layers see thirteen times as many a second.
+
+    In 4 minutes of MNIST they brought the calibrated one to a Fréchet distance of 138, filters in 15 to 316.
+    """
+    return None if _is_large(data) else _channels(data)
 
 
 def _channels(data: Data) -> tuple[int, ...] | None:
@@ -168,7 +189,7 @@ def _resolutions(data: Data) -> tuple[int, ...] | None:
         return None
     sides = data.space.shape[:2]
     depth = next(depth for depth in (3, 2, 1) if all(side % 2 ** (depth - 1) == 0 for side in sides))
-    wide = data.space.num_sites <= 256
+    wide = not _is_large(data)
     return ((32, 64) if wide else (16, 32, 32))[:depth]
 
 
@@ -234,12 +255,13 @@ FAMILIES: dict[str, Family] = {
             on_pixels=True, restore=by_interpolant,
         ),
         Family(
-            "ebm", "network as an energy; noise-contrastive in few dimensions, persistent chains in more", _CONTINUOUS,
-            _ebm,
+            "ebm", "network as an energy; noise-contrastive in few dimensions, chains with replica exchange in more",
+            _CONTINUOUS, _ebm,
             "Energy differences between any rows at the cost of one network, sums and products with other energies, "
             "conditions by clamping, and restoration of damaged rows by following the slope.",
             "Draws need chains, and log Z, hence the likelihood, an integral over the space: exact in the plane, an "
-            "interval elsewhere.", restore=by_climbing,
+            "interval elsewhere. Of rows with more than 256 columns it learns the law with noise of 0.3 in the model's "
+            "units, which its draws carry.", restore=by_climbing,
         ),
         Family(
             "rbm", "restricted Boltzmann machine, by persistent contrastive divergence", frozenset({"binary"}), _rbm,
