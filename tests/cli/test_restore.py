@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from energax import runs
-from energax.cli import main
+from energax.cli import _restore, main
 
 RNG = np.random.default_rng(0)
 PICTURES = np.clip(RNG.normal(128, 60, (40, 8, 8)), 0, 255).astype(np.uint8)
+COLOURED = np.random.default_rng(1).integers(0, 256, (40, 3, 8, 8), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +22,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs that were created and, but for one in the slow test, never trained; images and masks."""
     folder = tmp_path_factory.mktemp("restore")
     np.save(folder / "grey.npy", PICTURES)
+    np.save(folder / "colour.npy", COLOURED)
     np.save(folder / "table.npy", RNG.normal(size=(40, 3)))
     for name, data, binarize, model in (
         ("vae", "grey", None, "vae"),
         ("bits", "grey", "threshold", "vae"),
+        ("coloured", "colour", None, "vae"),
         ("rows", "table", None, "vae"),
         ("energy", "table", None, "mlp"),
     ):
@@ -82,6 +85,20 @@ def test_mistakes_are_said_in_one_sentence(place, monkeypatch, capsys, line, mes
     assert said.startswith("energax: ")
     assert re.search(message, said), said
     assert not (place / "runs").exists()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_images_are_read_in_the_order_of_axes_of_the_files_that_a_run_learns_from(place, tmp_path, first):
+    """The file of the run has the colour first; three grey images are no image of three colours."""
+    run, wanted = runs.Run.open(place / "coloured"), np.moveaxis(COLOURED[2], 0, -1)
+    np.save(tmp_path / "many.npy", COLOURED if first else np.moveaxis(COLOURED, 1, -1))
+    np.save(tmp_path / "one.npy", COLOURED[2] if first else wanted)
+    np.testing.assert_array_equal(_restore._read(str(tmp_path / "many.npy"), run, 2), wanted)
+    np.testing.assert_array_equal(_restore._read(str(tmp_path / "one.npy"), run, None), wanted)
+    grey = runs.Run.open(place / "vae")
+    np.testing.assert_array_equal(_restore._read(str(place / "many.npz"), grey, 2), PICTURES[2])
+    np.save(tmp_path / "axis.npy", PICTURES[:, None])
+    np.testing.assert_array_equal(_restore._read(str(tmp_path / "axis.npy"), grey, 2), PICTURES[2])
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from energax import report, runs
 from energax._errors import ArgumentError, DataError, RunError
 from energax.cli._output import Output
 from energax.cli._parse import flat, parse
+from energax.data import is_colour_first
 from energax.runs import Run
 
 _NAMES = ("image", "x")
@@ -84,7 +85,11 @@ def _read(name: str, run: Run, row: int | None) -> np.ndarray:
     if not path.is_file():
         raise DataError(f"There is no file {name}.")
     if path.suffix in (".npz", ".npy"):
-        return _one(_array(path), name, row)
+        values = _array(path)
+        # Three axes are several grey images, unless the run is of colour.
+        if (values.ndim == 4 or len(run.data.image_shape or ()) == 3) and is_colour_first(values.shape[-3:]):
+            values = np.moveaxis(values, -3, -1)
+        return _one(values, name, row)
     pixels = _picture(path)
     low, high = run.data.value_range
     return low + pixels.astype(np.float64) * (high - low) / 255
@@ -121,7 +126,8 @@ def _one(values: np.ndarray, name: str, row: int | None) -> np.ndarray:
     number = 0 if row is None else row
     if not 0 <= number < len(values):
         raise ArgumentError(f"{name} holds {len(values)} images; --row counts from 0, got {number}.")
-    return values[number]
+    image = values[number]
+    return image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
 
 
 def _picture(path: Path) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Data: named sets, users' own files, transforms with their log-determinants, and batches that stream."""
 
+from energax.data._build import is_colour_first as is_colour_first
 from energax.data._counter import Permutation as Permutation
 from energax.data._counter import batch_indices as batch_indices
 from energax.data._dataset import Data as Data
@@ -39,6 +40,7 @@ __all__ = [
     "describe",
     "from_array",
     "gray_code",
+    "is_colour_first",
     "labelled",
     "load",
     "transform_from_json",

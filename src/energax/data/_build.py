@@ -81,10 +81,15 @@ def _check_parts(parts: Mapping[str, AbstractSource]) -> dict[str, AbstractSourc
     return dict(parts)
 
 
+def is_colour_first(shape: tuple[int, ...]) -> bool:
+    """Whether rows of that shape are read as images stored as (channel, height, width)."""
+    return len(shape) == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3)
+
+
 def _channels_last(parts: dict[str, AbstractSource]) -> tuple[dict[str, AbstractSource], tuple[str, ...]]:
     """Images stored as (channel, height, width) are read as (height, width, channel), which is a view."""
     shape = next(iter(parts.values())).row_shape
-    if len(shape) != 3 or shape[0] not in (1, 3) or shape[2] in (1, 3):
+    if not is_colour_first(shape):
         return parts, ()
     moved: dict[str, AbstractSource] = {
         part: dataclasses.replace(source, values=np.moveaxis(source.values, 1, -1))
