@@ -137,6 +137,10 @@ def test_pilot_measures_the_path(key):
 def test_levels_and_steps_between_those_of_the_pilot():
     pilot = Pilot(np.array([0.0, 0.1, 1.0]), 0.9, np.array([1.0, 0.1, 0.001]), None, 0.0, 0)
     assert pilot.levels(5) == pytest.approx([0.0, 0.05, 0.1, 0.55, 1.0])
+    steep = Pilot(np.array([0.0, 0.5, 1 - 1e-6, 1.0]), 0.9, None, None, 0.0, 0)
+    levels = steep.levels(4_000)
+    assert (levels[0], levels[-1], len(levels) < 4_000) == (0.0, 1.0, True)
+    assert np.all(np.diff(levels.astype(np.float32)) > 0)
     assert pilot.step_sizes_at(np.array([0.0, 0.05, 0.55, 1.0])) == pytest.approx([1.0, 10**-0.5, 0.01, 0.001])
 
 

@@ -106,7 +106,7 @@ def annealed(
         runs.append(run)
         ends.append(jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), run.x))
         resampled |= bool(run.num_resamplings.any())
-        tell(BATCH * num_steps)
+        tell(BATCH * (len(ts) - 1))
     log_weights = np.concatenate(weights)
     bad = np.isnan(log_weights) | np.isposinf(log_weights)
     if bad.any():

@@ -47,8 +47,9 @@ class Pilot:
     lengths: Float[np.ndarray, " level"] | None = None
 
     def levels(self, num: int) -> np.ndarray:
-        """`num` levels equally spaced in thermodynamic length."""
-        return np.interp(np.linspace(0, 1, num), np.linspace(0, 1, len(self.ts)), self.ts)
+        """`num` levels equally spaced in thermodynamic length; those that arrays cannot tell apart are one."""
+        levels = np.interp(np.linspace(0, 1, num), np.linspace(0, 1, len(self.ts)), self.ts)
+        return np.unique(levels.astype(jnp.result_type(float))).astype(np.float64)
 
     def step_sizes_at(self, ts: np.ndarray) -> np.ndarray | None:
         """Step sizes at other levels, interpolated."""
