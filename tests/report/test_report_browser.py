@@ -116,7 +116,7 @@ def comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("width", [360, 1200])
 def test_a_comparison_of_all_families_fits_its_window(comparison: Path, tmp_path: Path, width: int) -> None:
     page = comparison.read_text("utf-8")
-    assert all(f"{name}" in page for name in ("vae", "ec-vae", "gan", "flow", "diffusion", "flow-matching", "ebm"))
+    assert all(name in page for name in ("vae", "ec-vae", "gan", "flow", "diffusion", "flow-matching", "ebm"))
     assert "<script" not in page
     assert "default-src 'none'" in page
     seen = looked_at(comparison, tmp_path, width=width)

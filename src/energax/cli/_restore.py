@@ -119,15 +119,14 @@ def _named(path: Path, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _one(values: np.ndarray, name: str, row: int | None) -> np.ndarray:
     is_many = values.ndim == 4 or (values.ndim == 3 and values.shape[-1] not in (1, 3))
-    if not is_many:
-        if row is not None:
-            raise ArgumentError(f"{name} holds one image, so --row says nothing.")
-        return values[..., 0] if values.ndim == 3 and values.shape[-1] == 1 else values
-    number = 0 if row is None else row
-    if not 0 <= number < len(values):
-        raise ArgumentError(f"{name} holds {len(values)} images; --row counts from 0, got {number}.")
-    image = values[number]
-    return image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
+    if is_many:
+        number = 0 if row is None else row
+        if not 0 <= number < len(values):
+            raise ArgumentError(f"{name} holds {len(values)} images; --row counts from 0, got {number}.")
+        values = values[number]
+    elif row is not None:
+        raise ArgumentError(f"{name} holds one image, so --row says nothing.")
+    return values[..., 0] if values.ndim == 3 and values.shape[-1] == 1 else values
 
 
 def _picture(path: Path) -> np.ndarray:
