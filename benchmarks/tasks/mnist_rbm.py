@@ -23,7 +23,7 @@ NAME = "mnist-rbm"
 CORE_MINUTES, BATCH, CHAINS, LADDERS, MODELS = 30, 128, 128, 16, 8
 LEARNING_RATE, WEIGHT_DECAY = 0.2, 5e-4
 PROGRAMS = ("energax, persistent CD", "energax, trajectory", "rbms 0.5.0, persistent CD")
-BUDGET = 26_000_000
+BUDGET = 40_000_000
 
 
 def run() -> list[dict]:
