@@ -17,7 +17,10 @@ from energax.testing import references
 
 RBM_LOG_Z = 7.1580789869
 NUM_GROUPS, NUM_PARTICLES = 2_000, 16
-LEVELS = {"one step": [0.0, 1.0], "three": [0.0, 0.3, 0.7, 1.0], "uneven": [0.0, 0.02, 0.1, 0.5, 0.9, 1.0]}
+LEVELS = {
+    "one step": [0.0, 1.0], "three": [0.0, 0.3, 0.7, 1.0], "uneven": [0.0, 0.02, 0.1, 0.5, 0.9, 1.0],
+    "closer than single precision": [0.0, 0.5, 0.5 + 1e-10, 1.0 - 1e-10, 1.0],
+}  # fmt: skip
 
 
 def _normal_path():
@@ -38,7 +41,7 @@ def _rbm_path():
 def group_z(path, kernel, ts, key, **options):
     """Estimates of Z(end)/Z(start) of many independent groups."""
     work = sampling.anneal(
-        path, kernel, jnp.asarray(ts), key=key, num_particles=NUM_PARTICLES, num_groups=NUM_GROUPS, **options
+        path, kernel, np.asarray(ts), key=key, num_particles=NUM_PARTICLES, num_groups=NUM_GROUPS, **options
     )
     return np.exp(work.group_log_z), work
 

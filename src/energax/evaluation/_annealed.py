@@ -93,7 +93,7 @@ def annealed(
             lambda x=x, batch=batch: anneal(
                 path,
                 kernel,
-                jnp.asarray(ts),
+                ts,
                 key=jax.random.fold_in(key, batch),
                 num_groups=shape[0],
                 num_particles=shape[1],
@@ -106,7 +106,7 @@ def annealed(
         runs.append(run)
         ends.append(jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), run.x))
         resampled |= bool(run.num_resamplings.any())
-        tell(BATCH * (len(ts) - 1))
+        tell(BATCH * num_steps)
     log_weights = np.concatenate(weights)
     bad = np.isnan(log_weights) | np.isposinf(log_weights)
     if bad.any():

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
@@ -20,6 +20,8 @@ _STRIDE = 0.45
 """Thermodynamic length between pilot levels: neighbouring laws keep a relative ESS of about 0.8."""
 _TUNING = 25
 """Moves for tuning the step size at the first and at the last level."""
+_MOST_KEPT = 256
+"""Levels whose particles are kept: a hardly trained energy of 784 columns has thousands of levels, gigabytes of them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Pilot:
             begins with, an upper estimate where the speed falls. With perfect moves, annealing with K levels has log
             weights of variance length²/K.
         step_sizes: Step size of the kernel at each level, or None for kernels without.
-        x: Particles at each level, (level, particle, *event).
+        kept: Which of the levels `x` belongs to: all of them, or a few hundred at equal distances and the last one.
+        x: Particles at the kept levels, (kept, particle, *event).
         log_z: Rough log Z.
         num_transitions: Cost.
         lengths: Thermodynamic length from t = 0 to each level, by the trapezoid of the speeds.
@@ -41,15 +44,15 @@ class Pilot:
     ts: np.ndarray
     length: float
     step_sizes: np.ndarray | None
+    kept: Int[np.ndarray, " kept"]
     x: PyTree[Any]
     log_z: float
     num_transitions: int
     lengths: Float[np.ndarray, " level"] | None = None
 
     def levels(self, num: int) -> np.ndarray:
-        """`num` levels equally spaced in thermodynamic length; those that arrays cannot tell apart are one."""
-        levels = np.interp(np.linspace(0, 1, num), np.linspace(0, 1, len(self.ts)), self.ts)
-        return np.unique(levels.astype(jnp.result_type(float))).astype(np.float64)
+        """`num` levels equally spaced in thermodynamic length."""
+        return np.interp(np.linspace(0, 1, num), np.linspace(0, 1, len(self.ts)), self.ts)
 
     def step_sizes_at(self, ts: np.ndarray) -> np.ndarray | None:
         """Step sizes at other levels, interpolated."""
@@ -86,7 +89,8 @@ def run_pilot(
     step_size = kernel.step_size if isinstance(kernel, AbstractStepSizeKernel) else jnp.zeros(())
     if tuned:
         x, step_size = _tune(path, kernel, x, jnp.zeros(()), step_size, jax.random.fold_in(loop_key, 0), _TUNING)
-    ts, steps, populations, lengths = [0.0], [float(step_size)], [jax.tree.map(np.asarray, x)], [0.0]
+    ts, steps, lengths = [0.0], [float(step_size)], [0.0]
+    kept, every = {0: jax.tree.map(np.asarray, x)}, 1
     share, log_z = 0.0, 0.0
     while ts[-1] < 1.0:
         t = jnp.asarray(ts[-1], jnp.result_type(float))
@@ -98,7 +102,12 @@ def run_pilot(
         ts.append(min(max(t_next, ts[-1] + 1e-5), 1.0))
         lengths.append(lengths[-1] + speed * (ts[-1] - ts[-2]))
         steps.append(float(step_size))
-        populations.append(jax.tree.map(np.asarray, x))
+        if (len(ts) - 1) % every == 0:
+            kept[len(ts) - 1] = jax.tree.map(np.asarray, x)
+        if len(kept) > _MOST_KEPT:
+            every *= 2
+            kept = {level: there for level, there in kept.items() if level % every == 0}
+    kept[len(ts) - 1] = jax.tree.map(np.asarray, x)
     extra = 0
     if tuned:
         extra = 2 * _TUNING
@@ -111,7 +120,8 @@ def run_pilot(
         np.asarray(ts),
         length,
         np.asarray(steps) if tuned else None,
-        jax.tree.map(lambda *leaves: np.stack(leaves), *populations),
+        np.asarray(list(kept)),
+        jax.tree.map(lambda *leaves: np.stack(leaves), *kept.values()),
         log_z,
         num_particles * (num_moves * (len(ts) - 1) + extra),
         np.asarray(lengths),

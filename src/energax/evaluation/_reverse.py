@@ -124,7 +124,7 @@ def _ladders(
     # A warm-up and two judged rounds have to fit into the budget; fewer ladders make a weaker test, so not below 16.
     room = budget / (num_families * len(levels) * 32 * 5 * max(2, math.ceil(len(levels) / 4)))
     num = next((n for n in _FAMILY_SIZES if n <= room), _FAMILY_SIZES[-1])
-    nearest = np.abs(pilot.ts[None] - levels[:, None]).argmin(1)
+    nearest = np.abs(pilot.ts[pilot.kept][None] - levels[:, None]).argmin(1)
     picks = rng.integers(jax.tree.leaves(pilot.x)[0].shape[1], size=(num, len(levels)))
     last = _from_annealing(forward, num, rng)
 
