@@ -70,7 +70,8 @@ def nearest_neighbour_check(samples: ArrayLike, train: ArrayLike, test: ArrayLik
     whatever the space and the ties; its error bar is DeLong's. Copies are counted by equality of all numbers of a row.
 
     Exactness: the share is unbiased for independent samples and test rows; copies are counted exactly. A model that
-    memorises and then blurs by more than the typical distance passes.
+    memorises and then blurs by more than the typical distance passes; draws smoother than the data, as means of a
+    decoder, lie closer to all rows and fail.
     Cost: (samples + test) · train · d, in blocks of 16 MiB.
 
     Args:
@@ -201,7 +202,9 @@ def _neighbour_warnings(share: float, copies: int, num: int, test_copies: int, n
         found.append(
             "memorising: a sample lies closer to the training rows than a test row does with probability "
             f"{share:.2f} ({z:.1f} "
-            "standard errors above 0.5). Train for fewer steps, or use a smaller model or more data."
+            "standard errors above 0.5). Either the model repeats its rows (train for fewer steps, use a smaller model "
+            "or more data), or its draws are smoother than rows are, as blurred pictures: look at some beside the rows "
+            "next to them."
         )
     elif z < -ALARM_Z:
         found.append(
