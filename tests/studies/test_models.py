@@ -15,7 +15,7 @@ import pytest
 from energax import densities, evaluation, generative, objectives, report, runs, studies
 from energax._errors import ArgumentError, DataError, Diverged, RunError
 from energax.cli import main
-from energax.studies import _families, _models, _models_trial
+from energax.studies import _families, _models, _models_trial, _yardstick
 from energax.studies._demonstrations import demonstrations
 from energax.studies._family import Paced
 from energax.studies._models_judge import judge_model, settled
@@ -39,7 +39,7 @@ class Moved(AbstractSubject):
 
     def log_prob(self, rows: np.ndarray, *, key: Any) -> np.ndarray:
         user = self.back.inverse(rows)
-        return np.asarray(self.judged(user - self.by)) - self.back.log_det(user)
+        return np.asarray(self.judged(user - self.by)) - self.back.log_det(np.asarray(rows))
 
 
 @pytest.fixture
@@ -272,6 +272,16 @@ def test_every_family_is_trained_and_judged_within_its_time(tmp_path: Path, caps
 
 
 @pytest.mark.slow
+def test_draws_of_a_model_of_logits_are_judged_as_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_yardstick, "LABELLED_SETS", ())
+    pixels, logits = (view("digits", None, 0, on_pixels=False, on_logits=logits) for logits in (False, True))
+    yardstick = Yardstick(pixels)
+    of_pixels, of_logits = (yardstick.measure(np.asarray(d.train.take(np.arange(1000))), d) for d in (pixels, logits))
+    assert of_pixels["mmd_squared"] == pytest.approx(of_pixels["mmd_squared_floor"], abs=1e-12)
+    for name in ("sliced_wasserstein", "precision", "recall", "density", "coverage"):
+        assert of_logits[name] == pytest.approx(of_pixels[name], rel=0.02)
+
+
 def test_pictures_are_judged_by_the_classifier_of_their_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """An untrained one: training rows are nearer to held-out ones than dimmed ones; other data have none."""
     network = evaluation.FeatureNetwork((8, 8), num_classes=10, num_levels=17, channels=(8,), num_features=16,

@@ -6,6 +6,7 @@ from energax.data._counter import batch_indices as batch_indices
 from energax.data._dataset import Data as Data
 from energax.data._describe import describe as describe
 from energax.data._gray import GrayCode as GrayCode
+from energax.data._in_logits import in_logits as in_logits
 from energax.data._labelled import LABELLED_SETS as LABELLED_SETS
 from energax.data._labelled import Labelled as Labelled
 from energax.data._labelled import labelled as labelled
@@ -18,6 +19,7 @@ from energax.data._transforms import AbstractTransform as AbstractTransform
 from energax.data._transforms import Composed as Composed
 from energax.data._transforms import Dequantize as Dequantize
 from energax.data._transforms import Identity as Identity
+from energax.data._transforms import Logit as Logit
 from energax.data._transforms import SpinsToBinary as SpinsToBinary
 from energax.data._transforms import Standardize as Standardize
 from energax.data._transforms import transform_from_json as transform_from_json
@@ -32,6 +34,7 @@ __all__ = [
     "GrayCode",
     "Identity",
     "Labelled",
+    "Logit",
     "Permutation",
     "SpinsToBinary",
     "Split",
@@ -40,6 +43,7 @@ __all__ = [
     "describe",
     "from_array",
     "gray_code",
+    "in_logits",
     "is_colour_first",
     "labelled",
     "load",

@@ -11,7 +11,7 @@ from energax._errors import ArgumentError
 from energax.data._split import Split
 from energax.data._transforms import AbstractTransform
 from energax.densities import AbstractDensity
-from energax.spaces import AbstractArraySpace
+from energax.spaces import AbstractArraySpace, Euclidean
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,23 +56,15 @@ class Data:
     fingerprint: str
     notes: tuple[str, ...]
 
-    @property
-    def log_det(self) -> float:
-        """Log-determinant of `transform`, the same for every row.
-
-        A log-likelihood in the model's units plus this number is one in the user's units, in nats for each row.
-        """
-        row = self.train.raw(np.zeros(1, np.int64))
-        return float(self.transform.log_det(row)[0])
-
     def bits_per_dim(self, log_likelihood: float) -> float:
         """Bits for each pixel of images with grey levels.
 
-        −(log p + log |det| + D log Δ) / (D log 2) for D pixels whose levels are Δ apart. With uniform dequantisation
-        it is an upper bound of the bits that the model needs for a grey level [theis2016].
+        −(log p + D log Δ) / (D log 2) for D pixels whose levels are Δ apart. With uniform dequantisation it is an upper
+        bound of the bits that the model needs for a grey level [theis2016].
 
         Args:
-            log_likelihood: Mean log-likelihood of a row in the model's units, in nats.
+            log_likelihood: Mean log-likelihood of a row in the user's units, in nats: that of the model's units plus
+                `transform.log_det`.
 
         Raises:
             ArgumentError: The data have no grey levels, or were binarised.
@@ -82,8 +74,27 @@ class Data:
                 f"Bits per dimension are for images with grey levels; {self.name} gives the model none."
             )
         size = self.space.num_sites
-        per_level = log_likelihood + self.log_det + size * math.log(self.level_step)
-        return -per_level / (size * math.log(2))
+        return -(log_likelihood + size * math.log(self.level_step)) / (size * math.log(2))
+
+    def seen_through(self, transform: AbstractTransform) -> Data:
+        """The same continuous rows, mapped to the model's units by another transform.
+
+        Args:
+            transform: From the user's units; it is taken to bring rows near mean 0 and scale 1.
+        """
+        space = Euclidean(self.space.shape, initial_scale=1.0)
+
+        def moved(split: Split) -> Split:
+            return dataclasses.replace(split, transform=transform, dtype=np.dtype(space.struct.dtype))
+
+        return dataclasses.replace(
+            self,
+            space=space,
+            train=moved(self.train),
+            valid=moved(self.valid),
+            test=moved(self.test),
+            transform=transform,
+        )
 
     def __str__(self) -> str:
         counts = f"{len(self.train)} train, {len(self.valid)} valid, {len(self.test)} test"

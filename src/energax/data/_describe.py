@@ -43,7 +43,7 @@ def describe(data: Data) -> dict[str, Any]:
         "binarize": data.binarize,
         "columns": None if data.columns is None else list(data.columns),
         "transform": _short(data.transform.to_json()),
-        "log_det": data.log_det,
+        "log_det": float(data.transform.log_det(data.train.take(np.zeros(1, np.int64)))[0]),
         "in_memory": data.train.source.in_memory,
         "density_known": data.density is not None,
         "entropy": _entropy(data.density, data.name),

@@ -36,8 +36,8 @@ class AbstractTransform(abc.ABC):
         """The user's y, shape (n, *row)."""
 
     @abc.abstractmethod
-    def log_det(self, y: Rows) -> Float[np.ndarray, " n"]:
-        """Log |det ∂x/∂y| of every row."""
+    def log_det(self, x: Rows) -> Float[np.ndarray, " n"]:
+        """Log |det ∂x/∂y| of every row, at the model's x."""
 
     @property
     @abc.abstractmethod
@@ -59,8 +59,8 @@ class Identity(AbstractTransform):
     def inverse(self, x: Rows) -> Rows:
         return np.asarray(x)
 
-    def log_det(self, y: Rows) -> Float[np.ndarray, " n"]:
-        return np.zeros(len(y))
+    def log_det(self, x: Rows) -> Float[np.ndarray, " n"]:
+        return np.zeros(len(x))
 
     @property
     def is_random(self) -> bool:
@@ -75,8 +75,8 @@ class Standardize(AbstractTransform):
     """x = (y − mean) / scale, entry by entry or with one number for all entries.
 
     Args:
-        mean: Shape of a row, or a number.
-        scale: Positive; shape of a row, or a number.
+        mean: As many numbers as a row has entries, or one. Rows may come with their axes or as vectors.
+        scale: Positive; the same shape.
     """
 
     mean: Float[np.ndarray, "..."]
@@ -89,14 +89,24 @@ class Standardize(AbstractTransform):
             raise DataError("Standardize needs finite means and positive scales of the same shape.")
 
     def forward(self, y: Rows, *, uniform: Rows | None = None) -> Rows:
-        return (np.asarray(y, np.float64) - self.mean) / self.scale
+        mean, scale = self._like(y)
+        return (np.asarray(y, np.float64) - mean) / scale
 
     def inverse(self, x: Rows) -> Rows:
-        return np.asarray(x, np.float64) * self.scale + self.mean
+        mean, scale = self._like(x)
+        return np.asarray(x, np.float64) * scale + mean
 
-    def log_det(self, y: Rows) -> Float[np.ndarray, " n"]:
-        total = np.broadcast_to(np.log(self.scale), np.shape(y)[1:]).sum()
-        return np.full(len(y), -total)
+    def log_det(self, x: Rows) -> Float[np.ndarray, " n"]:
+        _, scale = self._like(x)
+        total = np.broadcast_to(np.log(scale), np.shape(x)[1:]).sum()
+        return np.full(len(x), -total)
+
+    def _like(self, rows: Rows) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+        """Mean and scale with the axes of these rows."""
+        if self.mean.ndim == 0:
+            return self.mean, self.scale
+        shape = np.shape(rows)[1:]
+        return self.mean.reshape(shape), self.scale.reshape(shape)
 
     @property
     def is_random(self) -> bool:
@@ -128,8 +138,8 @@ class Dequantize(AbstractTransform):
     def inverse(self, x: Rows) -> Rows:
         return np.clip(np.floor(np.asarray(x, np.float64) * self.num_levels), 0, self.num_levels - 1)
 
-    def log_det(self, y: Rows) -> Float[np.ndarray, " n"]:
-        return np.full(len(y), -math.prod(np.shape(y)[1:]) * math.log(self.num_levels))
+    def log_det(self, x: Rows) -> Float[np.ndarray, " n"]:
+        return np.full(len(x), -math.prod(np.shape(x)[1:]) * math.log(self.num_levels))
 
     @property
     def is_random(self) -> bool:
@@ -137,6 +147,47 @@ class Dequantize(AbstractTransform):
 
     def to_json(self) -> dict[str, Any]:
         return {"name": "dequantize", "num_levels": self.num_levels}
+
+
+@dataclasses.dataclass(frozen=True)
+class Logit(AbstractTransform):
+    """x = logit(margin + (1 − 2 margin) y), from [0, 1] to the whole line.
+
+    Dark pixels of an image, which noise fills up to 1/levels, become logistic noise about as wide as everything else,
+    where in their own units they are a sheet with an edge, hundreds of times thinner than the rest.
+
+    Args:
+        margin: What keeps 0 and 1 finite, in (0, 1/2).
+
+    References:
+        [dinh2017]
+    """
+
+    margin: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if not 0 < self.margin < 0.5:
+            raise DataError(f"Logit needs a margin in (0, 1/2), got {self.margin}.")
+
+    def forward(self, y: Rows, *, uniform: Rows | None = None) -> Rows:
+        share = self.margin + (1 - 2 * self.margin) * np.asarray(y, np.float64)
+        return np.log(share) - np.log1p(-share)
+
+    def inverse(self, x: Rows) -> Rows:
+        share = 0.5 * (1 + np.tanh(0.5 * np.asarray(x, np.float64)))
+        return np.clip((share - self.margin) / (1 - 2 * self.margin), 0.0, 1.0)
+
+    def log_det(self, x: Rows) -> Float[np.ndarray, " n"]:
+        x = np.asarray(x, np.float64).reshape(len(x), -1)
+        # 1 / (s (1 − s)) = (1 + e^x) (1 + e^−x)
+        return (np.logaddexp(0.0, x) + np.logaddexp(0.0, -x) + math.log1p(-2 * self.margin)).sum(1)
+
+    @property
+    def is_random(self) -> bool:
+        return False
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": "logit", "margin": self.margin}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,8 +200,8 @@ class SpinsToBinary(AbstractTransform):
     def inverse(self, x: Rows) -> Rows:
         return 2 * np.asarray(x) - 1
 
-    def log_det(self, y: Rows) -> Float[np.ndarray, " n"]:
-        return np.zeros(len(y))
+    def log_det(self, x: Rows) -> Float[np.ndarray, " n"]:
+        return np.zeros(len(x))
 
     @property
     def is_random(self) -> bool:
@@ -180,11 +231,11 @@ class Composed(AbstractTransform):
             x = part.inverse(x)
         return x
 
-    def log_det(self, y: Rows) -> Float[np.ndarray, " n"]:
-        total = np.zeros(len(y))
-        for part in self.parts:
-            total = total + part.log_det(y)
-            y = part.forward(y)
+    def log_det(self, x: Rows) -> Float[np.ndarray, " n"]:
+        total = np.zeros(len(x))
+        for part in reversed(self.parts):
+            total = total + part.log_det(x)
+            x = part.inverse(x)
         return total
 
     @property
@@ -213,6 +264,7 @@ def transform_from_json(value: Mapping[str, Any]) -> AbstractTransform:
         "identity": Identity,
         "standardize": lambda mean, scale: Standardize(np.asarray(mean), np.asarray(scale)),
         "dequantize": Dequantize,
+        "logit": Logit,
         "spins-to-binary": SpinsToBinary,
         "composed": lambda parts: Composed(tuple(transform_from_json(part) for part in parts)),
     }

@@ -21,7 +21,7 @@ _STRIDE = 0.45
 _TUNING = 25
 """Moves for tuning the step size at the first and at the last level."""
 _MOST_KEPT = 256
-"""Levels whose particles are kept: a hardly trained energy of 784 columns has thousands of levels, gigabytes of them."""
+"""Levels whose particles are kept: of a hardly trained energy of 784 columns there are thousands, gigabytes of them."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -135,8 +135,7 @@ def _likelihood_json(likelihood: evaluation.LogLikelihood, data: Data) -> dict[s
         "unit": likelihood.unit,
     }
     if data.level_step is not None:
-        # Bits are counted from the model's own units; the interval is already in the user's.
-        bits = [data.bits_per_dim(end - data.log_det) for end in (out["lower"], out["upper"]) if end is not None]
+        bits = [data.bits_per_dim(end) for end in (out["lower"], out["upper"]) if end is not None]
         out["bits_per_dim"] = (
             {"lower": min(bits), "upper": max(bits), "dequantisation": "uniform"} if len(bits) == 2 else None
         )

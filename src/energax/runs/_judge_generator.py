@@ -72,7 +72,7 @@ def _likelihood(model: Any, data: Data, key: PRNGKey, tell: Callable[[str, int, 
         block = jnp.asarray(rows[start : start + _BLOCK])
         keys = jax.random.split(jax.random.fold_in(key, start), len(block))
         values.append(np.asarray(_log_likelihoods(model, block, keys), np.float64))
-    at_rows = np.concatenate(values) + data.log_det
+    at_rows = np.concatenate(values) + data.transform.log_det(rows)
     mean, kind = float(at_rows.mean()), model.likelihood
     exact = kind == "exact"
     inner = model.generator if isinstance(model, Calibrated) else model
@@ -90,7 +90,7 @@ def _likelihood(model: Any, data: Data, key: PRNGKey, tell: Callable[[str, int, 
         "kind": f"importance-weighted bound, {inner.num_samples} samples" if isinstance(inner, VAE) else kind,
     }
     if data.level_step is not None:
-        bits = data.bits_per_dim(mean - data.log_det)
+        bits = data.bits_per_dim(mean)
         out["bits_per_dim"] = {"lower": bits if exact else None, "upper": bits, "dequantisation": "uniform"}
     return out
 

@@ -72,7 +72,7 @@ def _grid(subject: AbstractSubject, data: Data, seconds: float, key: PRNGKey) ->
     values, _ = in_time(call, len(rows), 1, seconds)
     if len(values) < len(rows):
         return {}
-    values = values + data.transform.log_det(points)
+    values = values + data.transform.log_det(rows)
     return {"grid_x": axes[0], "grid_y": axes[1], "grid": values.reshape(GRID, GRID).T}
 
 

@@ -61,7 +61,7 @@ def compare_models(plan: ModelComparison, directory: Path, progress: Progress | 
 
     @functools.lru_cache(maxsize=1)
     def yardstick(seed: int) -> Yardstick:
-        return Yardstick(plan.view(plan.models[0], seed))
+        return Yardstick(plan.common_view(seed))
 
     found = in_turn(
         plan.models,
@@ -121,7 +121,7 @@ def shown_arrays(plan: ModelComparison, directory: Path) -> dict[str, dict[str, 
 
     Test rows are in the user's units; for images beside them ``image_shape``.
     """
-    data = plan.view(plan.models[0], 0)
+    data = plan.common_view(0)
     rows = data.transform.inverse(np.asarray(data.test.take(np.arange(min(len(data.test), _NUM_SHOWN)))))
     found: dict[str, dict[str, np.ndarray]] = {"data": {"shown": rows, **_truth(data)}}
     if data.image_shape is not None:

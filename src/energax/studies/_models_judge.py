@@ -87,7 +87,7 @@ def _likelihood(subject: AbstractSubject, data: Data, seconds: float, key: PRNGK
         told = {"likelihood_kind": subject.kind, "log_likelihood": _middle(interval), "interval": interval}
         return {**told, **_bits(data, _middle(interval))}
     rows_of = _fresh(data, key) if data.density is not None else _tested(data, subject.chunk)
-    subject, shift = settled(subject, rows_of(0, subject.chunk)[1], key)
+    subject, shift = settled(subject, rows_of(0, subject.chunk)[0], key)
     solver = {} if shift is None else {"likelihood_shift": shift}
     if shift is not None and not shift <= _SETTLED * data.space.num_sites:
         return {"likelihood_kind": "none", **solver}
@@ -95,11 +95,11 @@ def _likelihood(subject: AbstractSubject, data: Data, seconds: float, key: PRNGK
     truths: list[np.ndarray] = []
 
     def call(i: int) -> np.ndarray:
-        user, rows, truth = rows_of(i, subject.chunk)
+        rows, truth = rows_of(i, subject.chunk)
         values = subject.log_prob(rows, key=jax.random.fold_in(key, 2 * i + 1))
         assert values is not None, "the kind is not none"
         truths.append(truth)
-        return values + data.transform.log_det(user)
+        return values + data.transform.log_det(rows)
 
     values, per_row = in_time(call, most, subject.chunk + 1, seconds)
     told = {
@@ -135,27 +135,27 @@ def settled(subject: AbstractSubject, rows: np.ndarray, key: PRNGKey) -> tuple[A
     return subject, shift
 
 
-def _fresh(data: Data, key: PRNGKey) -> Callable[[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Fresh draws of the truth: in the user's units, in the model's, and their true log-densities."""
+def _fresh(data: Data, key: PRNGKey) -> Callable[[int, int], tuple[np.ndarray, np.ndarray]]:
+    """Fresh draws of the truth in the model's units, and their true log-densities in the user's."""
     assert data.density is not None
     law = data.density
     drawn = jax.jit(jax.vmap(lambda k: law.draw(key=k)))
     judged = jax.jit(jax.vmap(law.log_prob))
 
-    def rows(i: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def rows(i: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         user = drawn(jax.random.split(jax.random.fold_in(key, 2 * i), count))
         seen = data.transform.forward(np.asarray(user, np.float64)).astype(np.float32)
-        return np.asarray(user, np.float64), seen, np.asarray(judged(user), np.float64)
+        return seen, np.asarray(judged(user), np.float64)
 
     return rows
 
 
-def _tested(data: Data, chunk: int) -> Callable[[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The test rows; their log-determinant is the same for all, so that they stand for themselves in any units."""
+def _tested(data: Data, chunk: int) -> Callable[[int, int], tuple[np.ndarray, np.ndarray]]:
+    """The test rows, whose law is not known."""
 
-    def rows(i: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def rows(i: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         seen = np.asarray(data.test.take(np.arange(i * chunk, min(i * chunk + count, len(data.test)))))
-        return seen, seen, np.zeros(len(seen))
+        return seen, np.zeros(len(seen))
 
     return rows
 
@@ -171,4 +171,4 @@ def _bits(data: Data, log_likelihood: float | None) -> dict[str, Any]:
     """Bits for each pixel of grey images; the likelihood is in the user's units already."""
     if data.level_step is None or log_likelihood is None:
         return {}
-    return {"bits_per_dim": data.bits_per_dim(log_likelihood - data.log_det)}
+    return {"bits_per_dim": data.bits_per_dim(log_likelihood)}

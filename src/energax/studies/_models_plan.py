@@ -7,13 +7,11 @@ import shlex
 from collections.abc import Sequence
 from typing import ClassVar
 
-import jax.numpy as jnp
 import numpy as np
 
 from energax._errors import ArgumentError, DataError, MissingExtra
-from energax.data import Composed, Data, Split, Standardize, load
+from energax.data import Composed, Data, Standardize, in_logits, load
 from energax.runs import AbstractPlan
-from energax.spaces import Euclidean
 from energax.studies._families import FAMILIES, family, require_fit
 
 _LEAST_BUDGET = 5.0
@@ -51,8 +49,13 @@ class ModelComparison(AbstractPlan):
         return shlex.join(parts + (["--binarize", self.binarize] if self.binarize else []))
 
     def view(self, model: str, seed: int) -> Data:
-        """The data as one of the models sees them: near mean 0 and scale 1, images with their axes where it wants."""
-        return view(self.data, self.binarize, seed, on_pixels=family(model).on_pixels)
+        """The data as one of the models sees them: near mean 0 and scale 1, images with their axes or as logits."""
+        one = family(model)
+        return view(self.data, self.binarize, seed, on_pixels=one.on_pixels, on_logits=one.on_logits)
+
+    def common_view(self, seed: int) -> Data:
+        """The data as draws of all models are judged: vectors, in units that do not depend on the model."""
+        return view(self.data, self.binarize, seed, on_pixels=False)
 
 
 def plan_models(
@@ -97,10 +100,12 @@ def plan_models(
     return ModelComparison(data, tuple(fitting), left_out, float(budget), seeds, binarize)
 
 
-def view(source: str, binarize: str | None, seed: int, *, on_pixels: bool) -> Data:
+def view(source: str, binarize: str | None, seed: int, *, on_pixels: bool, on_logits: bool = False) -> Data:
     """The data of a comparison; laws of the plane, which come in their own units, are standardised."""
     data = load(source, binarize=binarize, seed=seed, flatten=not on_pixels)
-    return data if data.density is None else standardised(data)
+    if data.density is not None:
+        return standardised(data)
+    return in_logits(data) if on_logits and data.num_levels is not None else data
 
 
 def standardised(data: Data) -> Data:
@@ -108,14 +113,4 @@ def standardised(data: Data) -> Data:
     rows = np.asarray(data.train.take(np.arange(min(len(data.train), _MOST_ROWS))), np.float64)
     transform = Composed((data.transform, Standardize(rows.mean(0), rows.std(0))))
 
-    def moved(split: Split) -> Split:
-        return dataclasses.replace(split, transform=transform, dtype=np.dtype(jnp.result_type(float)))
-
-    return dataclasses.replace(
-        data,
-        space=Euclidean(data.space.shape, initial_scale=1.0),
-        train=moved(data.train),
-        valid=moved(data.valid),
-        test=moved(data.test),
-        transform=transform,
-    )
+    return data.seen_through(transform)

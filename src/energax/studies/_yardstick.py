@@ -52,11 +52,12 @@ class Yardstick:
     """Held-out rows and the floors of all distances, the same for every model of a seed: made once, by the first.
 
     Args:
-        data: The data as one of the models sees them; with the axes of images or without.
+        data: The data in the units that all draws are judged in.
     """
 
     def __init__(self, data: Data) -> None:
         self._discrete = isinstance(data.space, AbstractDiscreteSpace)
+        self._transform = data.transform
         count = min(_NUM_COMPARED, len(data.test), len(data.train))
         self._test = _flat(_first(data.test, count))
         train = _flat(_first(data.train, count))
@@ -77,7 +78,7 @@ class Yardstick:
             draws: In the model's units.
             data: The data as the model sees them.
         """
-        flat = _flat(draws)[:_NUM_COMPARED]
+        flat = self._in_common_units(_flat(draws)[:_NUM_COMPARED], data)
         out: dict[str, Any] = {}
         for measure, floor in zip(SAMPLE_METRICS, self._floors, strict=True):
             found = measure(flat, self._test, floor, discrete=self._discrete)
@@ -86,6 +87,14 @@ class Yardstick:
             out |= self._features(data.transform.inverse(draws[:NUM_DRAWS])) | _as_floors(self._of_features)
             out["feature_network"] = str(self._network)
         return out
+
+    def _in_common_units(self, draws: np.ndarray, data: Data) -> np.ndarray:
+        """Grey levels of a model of logits, with as much noise as the test rows have."""
+        if data.transform.to_json() == self._transform.to_json():
+            return draws
+        levels = data.transform.inverse(draws)
+        noise = np.random.default_rng(0).random(levels.shape)
+        return self._transform.forward(levels, uniform=noise).astype(draws.dtype)
 
     def _features(self, pictures: np.ndarray) -> dict[str, float]:
         assert self._network is not None
