@@ -61,4 +61,5 @@ def ask(peer: str, script: str, **arguments: object) -> dict:
     """Run a script of this folder in the peer's environment with JSON arguments; its JSON answer."""
     command = [python(peer), Path(__file__).parent / script, json.dumps(arguments)]
     done = subprocess.run([str(c) for c in command], check=True, capture_output=True, text=True)
+    sys.stderr.write(done.stderr)
     return json.loads(done.stdout.strip().splitlines()[-1])

@@ -6,10 +6,10 @@ metrics, the window of the log, the health of the chains. Contrastive divergence
 sliced score matching five projections, denoising one noisy copy of each row on both sides (ours takes two by default).
 The exact losses have to be right on both sides before a time counts.
 
-Contrastive divergence and denoising stay below three times at the medium size because both programs spend their step in
-matrix products there: ours take 273 and 61 million operations, 1.6 and 0.4 ms at the 168 GFLOP/s that one core reached
-in ten Langevin steps alone, and a third of the peer's step on two cores is 1.5 and 0.4 ms. Products this small gain
-nothing from a second core in XLA.
+Contrastive divergence and denoising stay below three times from the medium size on because both programs spend their
+step in matrix products: at that size ours take 273 and 61 million operations, 1.6 and 0.4 ms at the 168 GFLOP/s that
+one core reached in ten Langevin steps alone, and a third of the peer's step on two cores is 1.5 and 0.4 ms. Products
+this small gain nothing from a second core in XLA.
 
 Times are those of the wall clock on all cores, of one round on a machine that did nothing else. Each program has a
 process of its own, and says the most memory that it had, in MiB over that after its imports: the compiler is part of

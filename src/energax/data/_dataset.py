@@ -11,7 +11,7 @@ from energax._errors import ArgumentError
 from energax.data._split import Split
 from energax.data._transforms import AbstractTransform
 from energax.densities import AbstractDensity
-from energax.spaces import AbstractArraySpace, Euclidean
+from energax.spaces import AbstractArraySpace, AbstractDiscreteSpace, Euclidean
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,8 +80,14 @@ class Data:
         """The same continuous rows, mapped to the model's units by another transform.
 
         Args:
-            transform: From the user's units; it is taken to bring rows near mean 0 and scale 1.
+            transform: From the user's units; it is taken to bring rows near mean 0 and scale 1. Grey levels need
+                `Dequantize` in it.
+
+        Raises:
+            ArgumentError: The rows are 0 and 1 to the model.
         """
+        if isinstance(self.space, AbstractDiscreteSpace):
+            raise ArgumentError(f"{self.name} is discrete to the model, and has no other transform.")
         space = Euclidean(self.space.shape, initial_scale=1.0)
 
         def moved(split: Split) -> Split:

@@ -75,8 +75,8 @@ class Standardize(AbstractTransform):
     """x = (y − mean) / scale, entry by entry or with one number for all entries.
 
     Args:
-        mean: As many numbers as a row has entries, or one. Rows may come with their axes or as vectors.
-        scale: Positive; the same shape.
+        mean: Shape of a row, or a number. Rows may come with their axes or as vectors.
+        scale: Positive; shape of a row, or a number.
     """
 
     mean: Float[np.ndarray, "..."]
@@ -102,10 +102,10 @@ class Standardize(AbstractTransform):
         return np.full(len(x), -total)
 
     def _like(self, rows: Rows) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
-        """Mean and scale with the axes of these rows."""
-        if self.mean.ndim == 0:
-            return self.mean, self.scale
+        """Mean and scale with the axes of these rows, where one of them has the others flattened."""
         shape = np.shape(rows)[1:]
+        if self.mean.size in (1, 0) or self.mean.size != math.prod(shape) or 1 not in (self.mean.ndim, len(shape)):
+            return self.mean, self.scale
         return self.mean.reshape(shape), self.scale.reshape(shape)
 
     @property

@@ -99,7 +99,7 @@ def run_ladders(
             lambda x=x, thin=thin, index=index: replica_exchange(
                 path,
                 kernel,
-                jnp.asarray(ts),
+                ts,
                 x,
                 key=jax.random.fold_in(key, index),
                 num_sweeps=KEPT * thin,

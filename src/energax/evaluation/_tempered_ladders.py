@@ -224,7 +224,7 @@ class ReplicaLadders(AbstractLadders):
     def run(self, num_sweeps: int) -> None:
         run = kept(
             lambda: replica_exchange(
-                self.path, self.ladder.kernel, jnp.asarray(self.ladder.ts), self.last,
+                self.path, self.ladder.kernel, self.ladder.ts, self.last,
                 key=jax.random.fold_in(self.key, self.num_sweeps), num_sweeps=num_sweeps, keep="all",
                 save=_Saved(self.difference, self.probe), origin=self.origin, throw=False,
             )
@@ -252,7 +252,7 @@ class ReplicaLadders(AbstractLadders):
     def draws(self, num_sweeps: int) -> np.ndarray:
         thin = math.ceil(num_sweeps / _MOST_TESTED_DRAWS)
         run = replica_exchange(
-            self.path, self.ladder.kernel, jnp.asarray(self.ladder.ts), self.last,
+            self.path, self.ladder.kernel, self.ladder.ts, self.last,
             key=jax.random.fold_in(self.key, 2**31 + self.num_sweeps), num_sweeps=thin * max(1, num_sweeps // thin),
             thin=thin, throw=False,
         )  # fmt: skip

@@ -38,7 +38,7 @@ _KINDS = {
     "none": "there is none",
 }
 _ABOUT_DISTANCES = (
-    "Between a thousand draws and as many test rows, in the model's units, in which data have the scale 1. The last "
+    "Between a thousand draws and as many test rows, in units in which data have the scale 1. The last "
     "line has training rows in the place of draws: nothing can be told apart below it."
 )
 _NOTE = "What follows ± is the spread over the runs, one standard deviation."

@@ -76,7 +76,10 @@ def denoising(shown: Mapping[str, Shown]) -> list[Block]:
             said.append(Text(f"{name}: {text}"))
     if not figures and not said:
         return []
-    note = "Upper rows: test rows with noise. Below each: what the model makes of it. Models that are missing cannot."
+    note = (
+        "Upper rows: test rows with noise in the model's own units, half a standard deviation or a tenth of the bits; "
+        "flows see grey images as logits. Below each: what the model makes of it. Models that are missing cannot."
+    )
     return [Text(note, "note"), *([Figures(figures)] if figures else []), *said]
 
 

@@ -85,7 +85,7 @@ class Work:
 def anneal(
     path: AbstractPath,
     kernel: AbstractKernel,
-    ts: Float[Array, " levels"] | None = None,
+    ts: Float[Array | np.ndarray, " levels"] | None = None,
     *,
     key: PRNGKey,
     num_particles: int,
@@ -112,8 +112,8 @@ def anneal(
         path: The path; its start is normalised and can be drawn from.
         kernel: An exact kernel. Its caches are refreshed at each level.
         ts: Levels, increasing from 0 to 1; or decreasing from 1 to 0 with `x0` for the reverse direction, whose
-            weights estimate Z(0)/Z(1); any other first level needs `x0` too. Those closer than the arrays' precision
-            are visited in turn at one place. None places them by `schedule` in a pilot run of its own.
+            weights estimate Z(0)/Z(1); any other first level needs `x0` too. NumPy's may be closer than the precision
+            of JAX: those are visited in turn at one place. None places them by `schedule` in a pilot run of its own.
         key: Typed random key.
         num_particles: Particles in each group.
         num_groups: Independent groups; nothing passes between them.

@@ -43,7 +43,7 @@ _UNKNOWN, _FROM_FIRST, _VISITED_LAST = 0, 1, 2
 def replica_exchange(
     path: AbstractPath,
     kernel: AbstractKernel,
-    ts: Float[Array, " levels"],
+    ts: Float[Array | np.ndarray, " levels"],
     x0: Configuration | None = None,
     *,
     key: PRNGKey,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from energax import evaluation
-from energax.data import LABELLED_SETS, Data, Split
+from energax.data import LABELLED_SETS, AbstractTransform, Composed, Data, Dequantize, Split
 from energax.estimators import Estimate, energy_distance, mmd, precision_recall, sliced_wasserstein
 from energax.spaces import AbstractDiscreteSpace
 
@@ -42,7 +42,7 @@ def _fidelity(
 
 
 SAMPLE_METRICS: tuple[Callable[..., dict[str, Estimate]], ...] = (_mmd, _distances, _fidelity)
-"""THE list of what draws are judged by: from draws and test rows, in the model's units, to estimates.
+"""THE list of what draws are judged by: from draws and test rows, in the common units, to estimates.
 
 Each is asked of training rows in the place of draws first, which tells the floor; it sees its floor when it judges
 draws, and an empty one until then."""
@@ -57,7 +57,7 @@ class Yardstick:
 
     def __init__(self, data: Data) -> None:
         self._discrete = isinstance(data.space, AbstractDiscreteSpace)
-        self._transform = data.transform
+        self._data = data
         count = min(_NUM_COMPARED, len(data.test), len(data.train))
         self._test = _flat(_first(data.test, count))
         train = _flat(_first(data.train, count))
@@ -89,12 +89,17 @@ class Yardstick:
         return out
 
     def _in_common_units(self, draws: np.ndarray, data: Data) -> np.ndarray:
-        """Grey levels of a model of logits, with as much noise as the test rows have."""
-        if data.transform.to_json() == self._transform.to_json():
+        """Logits of pixels back as the pixels that the other models draw, noise of grey levels included."""
+        (theirs, ours) = (_behind_levels(one.transform) for one in (data, self._data))
+        if len(theirs) == len(ours):
             return draws
-        levels = data.transform.inverse(draws)
-        noise = np.random.default_rng(0).random(levels.shape)
-        return self._transform.forward(levels, uniform=noise).astype(draws.dtype)
+        rows = draws
+        for part in reversed(theirs):
+            rows = part.inverse(rows)
+        for part in ours:
+            rows = part.forward(rows)
+        # Those that diverged stay what they are, and are refused.
+        return np.where(np.isfinite(draws), rows, draws).astype(draws.dtype)
 
     def _features(self, pictures: np.ndarray) -> dict[str, float]:
         assert self._network is not None
@@ -109,6 +114,13 @@ class Yardstick:
             "class_coverage": found.classes.num_covered / found.classes.shares.size,
             "class_distance": found.classes.distance.value,
         }
+
+
+def _behind_levels(transform: AbstractTransform) -> tuple[AbstractTransform, ...]:
+    """The parts of a transform that come after noise was added to grey levels; none without noise."""
+    parts = transform.parts if isinstance(transform, Composed) else ()
+    places = [place for place, part in enumerate(parts) if isinstance(part, Dequantize)]
+    return parts[places[0] + 1 :] if places else ()
 
 
 def _first(split: Split, count: int) -> np.ndarray:
