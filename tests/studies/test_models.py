@@ -273,7 +273,7 @@ def test_every_family_is_trained_and_judged_within_its_time(tmp_path: Path, caps
 
 def test_draws_of_a_model_of_logits_are_judged_as_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_yardstick, "LABELLED_SETS", ())
-    pixels, logits = (view("digits", None, 0, on_pixels=False, on_logits=logits) for logits in (False, True))
+    pixels, logits = (view("digits", None, 0, on_pixels=False, logits_above=above) for above in (None, 0))
     yardstick = Yardstick(pixels)
     rows = np.arange(len(pixels.test))
     of_pixels, of_logits = (yardstick.measure(np.asarray(data.train.take(rows)), data) for data in (pixels, logits))
@@ -284,7 +284,7 @@ def test_draws_of_a_model_of_logits_are_judged_as_pixels(monkeypatch: pytest.Mon
 
 def test_draws_that_diverged_are_refused_in_logits_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_yardstick, "LABELLED_SETS", ())
-    pixels, logits = (view("digits", None, 0, on_pixels=False, on_logits=logits) for logits in (False, True))
+    pixels, logits = (view("digits", None, 0, on_pixels=False, logits_above=above) for above in (None, 0))
     draws = np.asarray(logits.test.take(np.arange(100)))
     draws[3, 4] = np.inf
     with pytest.raises(EnergaxError, match="finite"):

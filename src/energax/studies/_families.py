@@ -80,17 +80,21 @@ def _flow(data: Data, key: PRNGKey) -> Recipe:
     dim = data.space.num_sites
     if dim == 1:
         model = densities.autoregressive_flow(1, num_layers=4, knots=8, key=key)
+    elif _is_large(data):
+        # Splines of hundreds of columns take their time for parameters that affine layers do without.
+        model = densities.coupling_flow(dim, num_layers=8, width=512, depth=2, knots=0, key=key)
     else:
         width = 64 if dim <= _FEW else 128
         model = densities.coupling_flow(dim, num_layers=8 if dim <= 64 else 6, width=width, depth=2, knots=8, key=key)
-    return Recipe(model, generative.MaximumLikelihood(), 1e-3, batch_size=256 if dim <= 64 else 64)
+    return Recipe(model, generative.MaximumLikelihood(), 1e-3, batch_size=256 if dim <= 64 else 128)
 
 
 def _continuous_flow(data: Data, key: PRNGKey) -> Recipe:
     dim = data.space.num_sites
+    hidden = (64, 64, 64) if dim <= _FEW else (512, 512) if _is_large(data) else (256, 256)
     model = generative.ContinuousFlow(
-        _reals(data), hidden=(64, 64, 64) if dim <= _FEW else (256, 256), solver=generative.RungeKutta(6),
-        trace=_trace(dim), key=key,
+        _reals(data), hidden=hidden, solver=generative.RungeKutta(4 if _is_large(data) else 6), trace=_trace(dim),
+        key=key,
     )  # fmt: skip
     return Recipe(model, generative.MaximumLikelihood(), 2e-3, batch_size=128 if dim <= 64 else 64)
 
@@ -229,14 +233,14 @@ FAMILIES: dict[str, Family] = {
             "flow", "coupling flow of rational-quadratic splines, by maximum likelihood", _CONTINUOUS, _flow,
             "The exact density of any row, exact draws in one pass, and a latent for every row that leads back to it.",
             "It keeps the topology of its base: separated modes stay joined by filaments of low density, and the data "
-            "must fill their space.", on_logits=True, needs=("flowjax", "flows"), restore=by_climbing,
+            "must fill their space.", logits_above=0, needs=("flowjax", "flows"), restore=by_climbing,
         ),
         Family(
             "continuous-flow", "continuous normalizing flow, by maximum likelihood through the solver", _CONTINUOUS,
             _continuous_flow,
             "The density of any row up to the error of a solver, and a smooth, invertible way from noise to data.",
             "Every draw and every density costs the solution of an equation, and so does every update; beyond a few "
-            "columns the divergence, and with it the likelihood, is a random estimate.", on_logits=True,
+            "columns the divergence, and with it the likelihood, is a random estimate.", logits_above=0,
         ),
         Family(
             "diffusion", "score-based diffusion, variance preserving, by noise prediction", _CONTINUOUS, _diffusion,
