@@ -230,17 +230,20 @@ FAMILIES: dict[str, Family] = {
             "falls as it improves, and modes that it drops are not reported by it.", on_pixels=True,
         ),
         Family(
-            "flow", "coupling flow, of splines up to 256 columns and affine above, by maximum likelihood", _CONTINUOUS, _flow,
+            "flow", "coupling flow, of splines up to 256 columns and affine above, by maximum likelihood", _CONTINUOUS,
+            _flow,
             "The exact density of any row, exact draws in one pass, and a latent for every row that leads back to it.",
             "It keeps the topology of its base: separated modes stay joined by filaments of low density, and the data "
-            "must fill their space: grey images come to it as logits.", logits_above=0, needs=("flowjax", "flows"), restore=by_climbing,
+            "must fill their space: grey images come to it as logits.", logits_above=0, needs=("flowjax", "flows"),
+            restore=by_climbing,
         ),
         Family(
             "continuous-flow", "continuous normalizing flow, by maximum likelihood through the solver", _CONTINUOUS,
             _continuous_flow,
             "The density of any row up to the error of a solver, and a smooth, invertible way from noise to data.",
             "Every draw and every density costs the solution of an equation, and so does every update; beyond a few "
-            "columns the divergence, and with it the likelihood, is a random estimate. Grey images come to it as logits.", logits_above=0,
+            "columns the divergence, and with it the likelihood, is a random estimate. Grey images come to it as "
+            "logits.", logits_above=0,
         ),
         Family(
             "diffusion", "score-based diffusion, variance preserving, by noise prediction", _CONTINUOUS, _diffusion,
