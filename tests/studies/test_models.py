@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from energax import densities, evaluation, generative, objectives, report, runs, studies
+from energax import densities, energies, evaluation, generative, kernels, objectives, report, runs, studies
 from energax._errors import ArgumentError, DataError, Diverged, EnergaxError, RunError
 from energax.cli import main
+from energax.data import Identity, Logit
 from energax.studies import _families, _models, _models_trial, _yardstick
 from energax.studies._demonstrations import demonstrations
 from energax.studies._family import Paced
@@ -89,9 +90,10 @@ def test_energies_of_many_columns_learn_from_chains_that_travel_and_machines_as_
     assert isinstance(recipe("ebm", None).objective, objectives.TemperedPCD)
     with monkeypatch.context() as wide:
         wide.setattr(_families, "_LARGE", 63)
-        noisy = recipe("ebm", None).objective
-        assert isinstance(noisy, objectives.DataNoise)
-        assert isinstance(noisy.objective, objectives.TemperedPCD)
+        large = recipe("ebm", None)
+        assert isinstance(large.model, energies.GaussianRBM)
+        assert isinstance(large.objective, objectives.PersistentCD)
+        assert large.kernel == large.objective.kernel == kernels.BlockGibbs()
     machine, config = recipe("rbm", "threshold"), runs.plan("digits")[0]
     assert (config.model["name"], config.training.optimizer) == ("rbm", "centred-sgd")
     assert isinstance(machine.objective, objectives.PersistentCD)
@@ -269,6 +271,17 @@ def test_every_family_is_trained_and_judged_within_its_time(tmp_path: Path, caps
         assert not row["failures"]
         assert row["train_seconds"]["mean"] < 13
         assert name == "gan" or row["kl"]["mean"] < 0.2
+
+
+@pytest.mark.parametrize(("model", "columns"), [("flow", 0), ("continuous-flow", 0), ("ebm", 256), ("gan", None)])
+def test_some_models_see_grey_images_as_logits(model: str, columns: int | None) -> None:
+    assert studies.FAMILIES[model].logits_above == columns
+    seen = studies.plan_models("digits", models=[model]).view(model, 0)
+    is_logit = any(isinstance(part, Logit) for part in seen.transform.parts)
+    assert is_logit == (columns == 0)
+    assert any(isinstance(p, Logit) for p in view("digits", None, 0, on_pixels=False, logits_above=63).transform.parts)
+    table = view("digits", "threshold", 0, on_pixels=False, logits_above=0)
+    assert isinstance(table.transform, Identity)
 
 
 def test_draws_of_a_model_of_logits_are_judged_as_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
