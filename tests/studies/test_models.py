@@ -273,6 +273,20 @@ def test_every_family_is_trained_and_judged_within_its_time(tmp_path: Path, caps
         assert name == "gan" or row["kl"]["mean"] < 0.2
 
 
+@pytest.mark.parametrize("seconds", [1e-5, 0.01, 3.0])
+def test_a_pilot_is_not_led_astray_by_the_noise_of_short_runs(seconds: float) -> None:
+    """Runs take half a second more or less than their updates do; the pilot none that takes long."""
+    rng, spent = np.random.default_rng(0), []
+
+    def timed(steps: int) -> float:
+        spent.append(steps * seconds)
+        return spent[-1] + rng.uniform(-0.5, 0.3)
+
+    speed = _models_trial.speed_of(timed, 2.0)
+    assert speed * seconds == pytest.approx(1.0, rel=0.6)
+    assert max(spent) <= max(25.0, 10 * seconds)
+
+
 @pytest.mark.parametrize(("model", "columns"), [("flow", 0), ("continuous-flow", 0), ("ebm", 256), ("gan", None)])
 def test_some_models_see_grey_images_as_logits(model: str, columns: int | None) -> None:
     assert studies.FAMILIES[model].logits_above == columns

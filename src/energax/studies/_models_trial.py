@@ -210,14 +210,26 @@ def pilot_speed(recipe: Recipe, data: Data, budget: float, key: PRNGKey) -> tupl
         return time.perf_counter() - begun
 
     first, second = timed(1), timed(1)
-    steps = _PILOT_STEPS
-    took = max(timed(1 + steps) - second, 1e-6)
     wanted = min(_PILOT_SECONDS, _PILOT_SHARE * budget) / _NUM_PILOTS
-    if took < wanted:
-        steps = int(steps * wanted / took)
+    return max(first - second, 0.0), speed_of(lambda steps: timed(1 + steps) - second, wanted)
+
+
+def speed_of(timed: Callable[[int], float], wanted: float) -> float:
+    """Updates a second, from runs that grow until one takes about `wanted` seconds.
+
+    Args:
+        timed: From a number of updates to their seconds; of a few it may be noise, even below zero.
+        wanted: Seconds.
+    """
+    steps = _PILOT_STEPS
+    took = timed(steps)
+    while took < 0.5 * wanted:
+        steps = int(steps * np.clip(wanted / max(took, 1e-9), 2, 10))
+        took = timed(steps)
+    if steps > _PILOT_STEPS:
         # The best of several: what else runs on the machine may go, and a run ends with its time anyhow.
-        took = max(min(timed(1 + steps) for _ in range(_NUM_PILOTS)) - second, 1e-6)
-    return max(first - second, 0.0), steps / took
+        took = min(took, *(timed(steps) for _ in range(_NUM_PILOTS - 1)))
+    return steps / max(took, 0.25 * wanted)
 
 
 def _needed(found: dict[str, Any]) -> float:
