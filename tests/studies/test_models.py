@@ -92,7 +92,7 @@ def test_energies_of_many_columns_learn_from_chains_that_travel_and_machines_as_
         wide.setattr(_families, "_LARGE", 63)
         large = recipe("ebm", None)
         assert isinstance(large.model, energies.GaussianRBM)
-        assert isinstance(large.objective, objectives.PersistentCD)
+        assert isinstance(large.objective, objectives.TemperedPCD)
         assert large.kernel == large.objective.kernel == kernels.BlockGibbs()
     machine, config = recipe("rbm", "threshold"), runs.plan("digits")[0]
     assert (config.model["name"], config.training.optimizer) == ("rbm", "centred-sgd")

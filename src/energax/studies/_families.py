@@ -115,14 +115,7 @@ def _flow_matching(data: Data, key: PRNGKey) -> Recipe:
 
 
 def _ebm(data: Data, key: PRNGKey) -> Recipe:
-    if _is_large(data):
-        # Chains of deeper networks, by the slope, made blots of MNIST in the same time; blocks make digits.
-        defaults = runs.DEFAULTS["gaussian-rbm"]
-        kernel = runs.build_kernel(defaults.kernel)
-        model = runs.build_energy({"name": "gaussian-rbm", "hidden": 256}, data, key=key)
-        objective = runs.build_objective(defaults.objective, kernel, data)
-        return Recipe(model, objective, defaults.training.learning_rate, batch_size=128, kernel=kernel)
-    dim, kernel = data.space.num_sites, runs.build_kernel({"name": "hmc"})
+    dim, kernel = data.space.num_sites, runs.build_kernel({"name": "block-gibbs" if _is_large(data) else "hmc"})
     if dim <= _NCE_COLUMNS:
         config = {"name": "mlp", "features": 64} if dim <= _FEW else {"name": "mlp"}
         model = runs.build_energy(config, data, key=key)
@@ -130,6 +123,10 @@ def _ebm(data: Data, key: PRNGKey) -> Recipe:
         return Recipe(model, objective, 3e-3, batch_size=512, companions={"log_z": 1e-2}, kernel=kernel)
     # Chains without a ladder stay in the classes where they began: two of ten digits then had 1 % of the draws.
     objective = runs.build_objective({"name": "tempered-pcd"}, kernel, data)
+    if _is_large(data):
+        # Chains of deeper networks, along the slope, made blots of MNIST in the same time; blocks make digits.
+        model = runs.build_energy({"name": "gaussian-rbm", "hidden": 256}, data, key=key)
+        return Recipe(model, objective, 3e-3, batch_size=128, kernel=kernel)
     model = runs.build_energy({"name": "mlp", "hidden": 256}, data, key=key)
     return Recipe(model, objective, batch_size=128, kernel=kernel)
 
@@ -264,8 +261,8 @@ FAMILIES: dict[str, Family] = {
             on_pixels=True, restore=by_interpolant,
         ),
         Family(
-            "ebm", "network as an energy; noise-contrastive in few dimensions, chains with replica exchange in more, "
-            "one hidden layer with block Gibbs chains above 256 columns", _CONTINUOUS, _ebm,
+            "ebm", "network as an energy, of one hidden layer above 256 columns; noise-contrastive in few dimensions, "
+            "chains with replica exchange in more", _CONTINUOUS, _ebm,
             "Energy differences between any rows at the cost of one network, sums and products with other energies, "
             "conditions by clamping, and restoration of damaged rows by following the slope.",
             "Draws need chains, and log Z, hence the likelihood, an integral over the space: exact in the plane, an "
