@@ -124,7 +124,7 @@ def _ebm(data: Data, key: PRNGKey) -> Recipe:
     # Chains without a ladder stay in the classes where they began: two of ten digits then had 1 % of the draws.
     objective = runs.build_objective({"name": "tempered-pcd"}, kernel, data)
     if _is_large(data):
-        # Chains of deeper networks, along the slope, made blots of MNIST in the same time; blocks make digits.
+        # Chains of deeper networks, along the slope, made blots of MNIST; blocks make digits, if of few classes.
         model = runs.build_energy({"name": "gaussian-rbm", "hidden": 256}, data, key=key)
         return Recipe(model, objective, 3e-3, batch_size=128, kernel=kernel)
     model = runs.build_energy({"name": "mlp", "hidden": 256}, data, key=key)
