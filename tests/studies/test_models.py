@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from energax import densities, energies, evaluation, generative, kernels, objectives, report, runs, studies
+from energax import densities, energies, evaluation, generative, kernels, objectives, report, runs, studies, systems
 from energax._errors import ArgumentError, DataError, Diverged, EnergaxError, RunError
 from energax.cli import main
 from energax.data import Identity, Logit
@@ -271,6 +271,14 @@ def test_every_family_is_trained_and_judged_within_its_time(tmp_path: Path, caps
         assert not row["failures"]
         assert row["train_seconds"]["mean"] < 13
         assert name == "gan" or row["kl"]["mean"] < 0.2
+
+
+@pytest.mark.parametrize(("num_steps", "alone"), [(1_001, 501), (10_000, 5_000), (50_000, 45_000)])
+def test_a_calibration_is_the_end_of_a_run_and_short(num_steps: int, alone: int) -> None:
+    recipe = studies.FAMILIES["ec-vae"].build(view("two-moons", None, 0, on_pixels=True), jax.random.key(0))
+    learner = recipe.learner(num_steps)
+    assert isinstance(learner, systems.CalibrationLearner)
+    assert int(learner.calibration.pretrain) == alone
 
 
 @pytest.mark.parametrize("seconds", [1e-5, 0.01, 3.0])

@@ -214,7 +214,7 @@ FAMILIES: dict[str, Family] = {
             on_pixels=True, shows_means=True, restore=by_reconstruction,
         ),
         Family(
-            "ec-vae", "the same autoencoder, whose draws an energy calibrates in the second half of its training",
+            "ec-vae", "the same autoencoder, whose draws an energy calibrates at the end of its training",
             _CONTINUOUS, _ec_vae,
             "What the autoencoder gives, with draws that were pulled towards the data: the energy that did it is gone "
             "when they are made, so that they cost no more.",
