@@ -23,7 +23,10 @@ ADAM, GAME = optax.adam(1e-3), optax.adam(1e-3, b1=0.0, b2=0.9)
 
 
 def trained(learner, rows, seed, num_steps):
-    return training.fit(learner, rows, key=jax.random.key(seed), num_steps=num_steps, batch_size=BATCH)
+    run = training.fit(learner, rows, key=jax.random.key(seed), num_steps=num_steps, batch_size=BATCH)
+    if run.interrupted:
+        raise KeyboardInterrupt
+    return run
 
 
 def bound(model, rows):

@@ -59,9 +59,10 @@ def one(name: str, seed: int, before: int, more: int) -> dict[str, dict[str, flo
     def trained(learner: training.AbstractLearner, num_steps: int, number: int) -> tuple[Any, float]:
         def fit(steps: int) -> Any:
             key = jax.random.key(100 * seed + number)
-            return training.fit(
-                learner, data.train, key=key, num_steps=steps, batch_size=config.training.batch_size
-            ).energy
+            run = training.fit(learner, data.train, key=key, num_steps=steps, batch_size=config.training.batch_size)
+            if run.interrupted:
+                raise KeyboardInterrupt
+            return run.energy
 
         fit(3)  # compiles
         begun = time.perf_counter()
