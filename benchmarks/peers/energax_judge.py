@@ -34,10 +34,11 @@ def mean(split):
     return -float(np.mean(jax.vmap(ex.energies.marginal(rbm))(jnp.asarray(rows[split]))))
 
 
-ends = found.interval.negated().shifted(mean("test"))
+at_test = mean("test")
+ends = found.interval.negated().shifted(at_test)
 answer = {
     "test, lower": ends.lower, "test, upper": ends.upper, "kinds": f"{ends.lower_kind} / {ends.upper_kind}",
-    "test, value": mean("test") - found.value, "validation, upper": mean("valid") - found.interval.lower,
+    "test, value": at_test - found.value, "validation, upper": mean("valid") - found.interval.lower,
     "log Z by": f"{found.method}, {'checkpoints' if kept.exists() else 'temperatures'}",
 }  # fmt: skip
 print("\n".join(found.warnings), file=sys.stderr)
