@@ -22,7 +22,7 @@ from energax.studies._family import Paced
 from energax.studies._models_judge import judge_model, settled
 from energax.studies._models_plan import view
 from energax.studies._restore import NOISE, by_climbing, by_diffusion, by_interpolant
-from energax.studies._subjects import AbstractSubject, Generated, in_time
+from energax.studies._subjects import AbstractSubject, Energetic, Generated, in_time
 from energax.studies._yardstick import Yardstick
 
 
@@ -92,7 +92,8 @@ def test_energies_of_many_columns_learn_from_chains_that_travel_and_machines_as_
         wide.setattr(_families, "_LARGE", 63)
         large = recipe("ebm", None)
         assert isinstance(large.model, energies.GaussianRBM)
-        assert isinstance(large.objective, objectives.TemperedPCD)
+        assert isinstance(large.objective, objectives.PersistentCD)
+        assert (large.objective.reservoir, large.persistent) == (2_000, True)
         assert large.kernel == large.objective.kernel == kernels.BlockGibbs()
     machine, config = recipe("rbm", "threshold"), runs.plan("digits")[0]
     assert (config.model["name"], config.training.optimizer) == ("rbm", "centred-sgd")
@@ -105,6 +106,55 @@ def test_energies_of_many_columns_learn_from_chains_that_travel_and_machines_as_
     ones = jax.tree.map(jnp.ones_like, params)
     steps = [rule.update(ones, rule.init(params), params)[0] for rule in (machine.optimizer, made)]
     assert eqx.tree_equal(*steps, rtol=1e-6, atol=1e-9)
+
+
+def test_draws_of_larger_pictures_go_on_from_the_chains_of_training_each_once() -> None:
+    """Chains of a model that has no bonds but biases: where they stood first is forgotten after a transition."""
+    rows = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
+    machine = energies.GaussianRBM(6, 3, key=jax.random.key(0))
+    machine = eqx.tree_at(lambda m: m.weights, machine, jnp.zeros((6, 3)))
+    chains = 1e3 * np.arange(1, 601, dtype=np.float32)[:, None] * np.ones(6, np.float32)
+    subject = Energetic(machine, kernels.BlockGibbs(), rows, jnp.asarray(chains))
+    assert (subject.chunk, subject.draw_evaluations) == (500, 50.0)
+    seen = [subject.draw(key=jax.random.key(i)) for i in range(6)]
+    assert all(draws.shape == (500, 6) and np.abs(draws).max() < 10 for draws in seen)
+    assert len(np.unique(np.concatenate(seen), axis=0)) == 3_000
+    assert chains[0, 0] == 1e3
+
+    class Still(kernels.BlockGibbs):
+        def step(self, target: Any, x: Any, *, key: Any) -> Any:
+            _, info = super().step(target, x, key=key)
+            return x, info
+
+    still = Energetic(machine, Still(), rows, jnp.asarray(chains))
+    whose = np.concatenate([still.draw(key=jax.random.key(i))[:, 0] for i in range(6)])
+    np.testing.assert_array_equal(np.unique(whose, return_counts=True)[1], np.full(600, 5))
+
+
+def test_a_run_that_is_taken_up_after_its_time_is_judged_with_its_chains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_families, "_LARGE", 63)
+    monkeypatch.setattr(_families, "_RESERVOIR", 130)
+    study = studies.plan_models("digits", models=["ebm"], seeds=1, budget=5.0)
+    seen: list[Any] = []
+    monkeypatch.setattr(_models_trial.Trial, "_subject", lambda trial, result, recipe, data: seen.append(result))
+    monkeypatch.setattr(_models_trial, "judge_model", lambda *args, **kwargs: ({}, {}))
+    monkeypatch.setattr(_models_trial, "demonstrations", lambda *args, **kwargs: {})
+    trial = _models_trial.Trial(study, tmp_path / "ebm" / "seed-0", "ebm", 0, lambda *now: None, lambda seed: None)
+    trial.directory.parent.mkdir()
+    (trial.directory.parent / "pilot.json").write_text('{"num_steps": 100000, "compile_seconds": 0}')
+    monkeypatch.setattr(_models_trial, "_OVER", 0.1)
+    trial.run()
+    monkeypatch.setattr(_models_trial, "_OVER", 0.0)
+    trial.run()
+    assert [result.result for result in seen] == ["out-of-time"] * 2
+    assert seen[0].step < seen[1].step < seen[0].step + 50
+    recipe = studies.FAMILIES["ebm"].build(study.view("ebm", 0), jax.random.key(0))
+    before, after = (recipe.chains(result.state) for result in seen)
+    assert before.shape == after.shape == (130, 64)
+    assert np.all(np.isfinite(after))
+    assert np.mean(np.any(np.asarray(before != after), axis=1)) > 0.9
 
 
 def test_rows_are_standardised_and_the_likelihood_knows_it() -> None:

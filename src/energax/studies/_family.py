@@ -43,6 +43,7 @@ class Recipe:
         calibration: How an energy calibrates the draws of the generator, in the second half of the updates and at most
             in the last 5,000.
         optimizer: In the place of Adam, at a constant rate; the decay is the same.
+        persistent: Whether draws go on from the chains that `PersistentCD` trained with; else they are annealed.
     """
 
     model: Any
@@ -55,6 +56,7 @@ class Recipe:
     kernel: AbstractKernel | None = None
     calibration: Calibration | None = None
     optimizer: optax.GradientTransformation | None = None
+    persistent: bool = False
 
     def learner(self, num_steps: int) -> AbstractLearner:
         """The learner of a run of so many updates; another number does not compile again."""
@@ -71,6 +73,13 @@ class Recipe:
             ema_decay=self.ema_decay,
             companion_optimizers={name: _adam(rate, self.momentum) for name, rate in self.companions.items()},
         )
+
+    def chains(self, state: Any) -> Configuration | None:
+        """Where the persistent chains of a learner's state stand, None if draws do not begin there."""
+        if not self.persistent:
+            return None
+        of_objective, _ = state.objective_state
+        return of_objective.x
 
 
 @dataclasses.dataclass(frozen=True)

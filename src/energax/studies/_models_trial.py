@@ -25,10 +25,12 @@ from energax.studies._models_judge import judge_model
 from energax.studies._models_plan import ModelComparison
 from energax.studies._subjects import AbstractSubject, Energetic, Generated
 from energax.studies._yardstick import Yardstick
-from energax.training import AbstractLearner, checkpoints, fit, load_energy, read_metrics
+from energax.training import AbstractLearner, FitResult, checkpoints, fit, read_metrics
 
 _OVER = 1.1
 """A run ends after this many times its budget, however slow the machine has become."""
+_NO_TIME = 1e-3
+"""Seconds; `fit` wants some."""
 _EVALUATION = 0.25
 """Part of the budget for the judgement."""
 _LEAST_EVALUATION = 6.0
@@ -114,11 +116,11 @@ class Trial:
         recipe = family(self.model).build(data, self._key("init"))
         pilot = self._pilot(recipe, data)
         learner = recipe.learner(pilot["num_steps"])
-        trained = self._train(learner, recipe, data, pilot["num_steps"])
+        result = self._train(learner, recipe, data, pilot["num_steps"])
         self.tell(0.85, "judging")
         yardstick = self.yardstick(self.seed)
         begun, limit = time.perf_counter(), max(_EVALUATION * self.plan.budget, _LEAST_EVALUATION)
-        subject = self._subject(trained, recipe, data)
+        subject = self._subject(result, recipe, data)
         found, arrays = judge_model(subject, data, yardstick, key=self._key("judge"), seconds=0.75 * limit)
         if self.seed == 0:
             restore = family(self.model).restore
@@ -152,35 +154,34 @@ class Trial:
             )
         return found
 
-    def _train(self, learner: AbstractLearner, recipe: Recipe, data: Data, num_steps: int) -> Any:
-        left = _OVER * self.plan.budget - self._times()["train_seconds"]
-        if left > 0:
-            result = fit(
-                learner,
-                data.train,
-                key=self._key("train"),
-                num_steps=num_steps,
-                batch_size=min(recipe.batch_size, len(data.train)),
-                directory=self.directory,
-                resume=True,
-                keep=1,
-                hooks=(Updates(self._at_update, num_steps),),
-                max_seconds=left,
-            )
-            if result.interrupted:
-                raise Interrupted
-            return result.energy
-        return load_energy(self.directory, like=recipe.model)
+    def _train(self, learner: AbstractLearner, recipe: Recipe, data: Data, num_steps: int) -> FitResult:
+        # A run that is taken up after its time is only read, but for one update.
+        left = max(_OVER * self.plan.budget - self._times()["train_seconds"], _NO_TIME)
+        result = fit(
+            learner,
+            data.train,
+            key=self._key("train"),
+            num_steps=num_steps,
+            batch_size=min(recipe.batch_size, len(data.train)),
+            directory=self.directory,
+            resume=True,
+            keep=1,
+            hooks=(Updates(self._at_update, num_steps),),
+            max_seconds=left,
+        )
+        if result.interrupted:
+            raise Interrupted
+        return result
 
     def _at_update(self, step: int, total: int) -> None:
         """Training is the larger part of a run."""
         self.tell(0.85 * step / total, f"update {step} of {total}")
 
-    def _subject(self, trained: Any, recipe: Recipe, data: Data) -> AbstractSubject:
+    def _subject(self, result: FitResult, recipe: Recipe, data: Data) -> AbstractSubject:
         if recipe.kernel is None:
-            return Generated(trained, shows_means=family(self.model).shows_means)
+            return Generated(result.energy, shows_means=family(self.model).shows_means)
         rows = data.train.take(np.linspace(0, len(data.train) - 1, min(len(data.train), 10_000)).astype(np.int64))
-        return Energetic(trained, recipe.kernel, np.asarray(rows))
+        return Energetic(result.energy, recipe.kernel, np.asarray(rows), recipe.chains(result.state))
 
     def _times(self) -> dict[str, Any]:
         """Updates, seconds of them, and milliseconds of one, without compilation."""

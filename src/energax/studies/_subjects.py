@@ -14,12 +14,13 @@ import numpy as np
 from jaxtyping import Float
 
 from energax import evaluation, exact, runs
-from energax._typing import PRNGKey
+from energax._typing import Configuration, PRNGKey
 from energax.data import Data
 from energax.densities import AbstractGenerator, AbstractLatentGenerator
 from energax.energies import AbstractEnergy, marginal, observed_space
 from energax.generative import RungeKutta
 from energax.kernels import AbstractKernel
+from energax.sampling import sample
 from energax.spaces import Euclidean
 
 _FEW_SITES, _SOME_SITES = 16, 256
@@ -109,15 +110,22 @@ class Generated(AbstractSubject):
 class Energetic(AbstractSubject):
     """An energy with the chains that draw from it, and log Z by quadrature in the plane, else as an interval.
 
+    Draws are annealed; or, given the chains of its training, these in turn, which go on from draw to draw.
+
     Args:
         energy: The energy.
         kernel: What moves its chains.
         rows: Training rows, to which the law that annealing starts from is fitted.
+        chains: Where the chains of its training stand, with a leading axis; None to anneal.
     """
 
-    def __init__(self, energy: AbstractEnergy, kernel: AbstractKernel, rows: np.ndarray) -> None:
+    def __init__(
+        self, energy: AbstractEnergy, kernel: AbstractKernel, rows: np.ndarray, chains: Configuration | None = None
+    ) -> None:
         self.model, self.kernel = energy, kernel
-        self.chunk = _PARTICLES
+        self._chains = None if chains is None else np.array(chains)
+        self._next = 0
+        self.chunk = _PARTICLES if self._chains is None else min(_PARTICLES, len(self._chains))
         space = observed_space(energy)
         self.base = evaluation.fit_base(space, rows, independent="blocks" in kernel.needs)
         self._rows = rows
@@ -126,18 +134,33 @@ class Energetic(AbstractSubject):
             self._log_z = exact.quadrature_log_z(marginal(energy)).value
         self.kind = "interval" if self._log_z is None else "exact"
         per_transition = getattr(kernel, "num_leapfrog", 1)
-        self.draw_evaluations = float((_LEVELS + _SETTLE) * per_transition)
+        self._transitions = _SETTLE + (_LEVELS if chains is None else 0)
+        self.draw_evaluations = float(self._transitions * per_transition)
         self._transitions_per_second = 0.0
 
     def draw(self, *, key: PRNGKey) -> np.ndarray:
         begun = time.perf_counter()
+        found = self._annealed(key) if self._chains is None else self._continued(self._chains, key)
+        took = time.perf_counter() - begun
+        self._transitions_per_second = max(self._transitions_per_second, self.chunk * self._transitions / took)
+        return found
+
+    def _annealed(self, key: PRNGKey) -> np.ndarray:
         samples = runs.draw_samples(
             self.model, self.kernel, self.base, self.chunk, key=key, num_chains=self.chunk, num_levels=_LEVELS,
             num_warmup=_SETTLE - 1, thin=1,
         )  # fmt: skip
-        took = time.perf_counter() - begun
-        self._transitions_per_second = max(self._transitions_per_second, self.chunk * (_LEVELS + _SETTLE) / took)
         return np.asarray(samples.x).reshape(-1, *samples.x.shape[2:])
+
+    def _continued(self, chains: np.ndarray, key: PRNGKey) -> np.ndarray:
+        which = np.arange(self._next, self._next + self.chunk) % len(chains)
+        self._next = int(which[-1]) + 1
+        samples = sample(
+            self.model, self.kernel, jnp.asarray(chains[which]), key=key, num_steps=1, num_warmup=_SETTLE - 1,
+            throw=False,
+        )  # fmt: skip
+        chains[which] = np.asarray(samples.x).reshape(-1, *chains.shape[1:])
+        return chains[which]
 
     def log_prob(self, rows: np.ndarray, *, key: PRNGKey) -> np.ndarray | None:
         del key
