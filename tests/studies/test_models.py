@@ -331,6 +331,30 @@ def test_a_calibration_is_the_end_of_a_run_and_short(num_steps: int, alone: int)
     assert int(learner.calibration.pretrain) == alone
 
 
+@pytest.mark.parametrize(("seconds", "num_steps"), [(30.0, 2_400), (125.0, 10_000), (225.0, 20_000)])
+def test_a_run_with_a_calibration_fills_its_time(seconds: float, num_steps: int) -> None:
+    """100 plain updates a second, and two thirds of that; the last half calibrates, but at most 5,000."""
+    recipe = studies.FAMILIES["ec-vae"].build(view("two-moons", None, 0, on_pixels=True), jax.random.key(0))
+    assert recipe.num_steps(seconds, 100.0, 200 / 3) == num_steps
+    calibrated = num_steps - int(recipe.learner(num_steps).calibration.pretrain)
+    assert (num_steps - calibrated) / 100.0 + calibrated / (200 / 3) == pytest.approx(seconds)
+
+
+def test_the_pilot_of_a_calibration_measures_both_kinds_of_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = view("two-moons", None, 0, on_pixels=True)
+    recipe = studies.FAMILIES["ec-vae"].build(data, jax.random.key(0))
+    waits: list[float] = []
+
+    def fit(learner: Any, rows: Any, *, num_steps: int, **options: Any) -> None:
+        alone = int(learner.calibration.pretrain)
+        waits.append(1e-3 * min(num_steps, alone) + 4e-3 * max(num_steps - alone, 0))
+
+    monkeypatch.setattr(_models_trial, "fit", fit)
+    monkeypatch.setattr(_models_trial.time, "perf_counter", lambda: sum(waits))
+    _, plain, calibrated = _models_trial.pilot_speeds(recipe, data, 60.0, jax.random.key(0))
+    assert (plain, calibrated) == (pytest.approx(1_000, rel=0.02), pytest.approx(250, rel=0.02))
+
+
 @pytest.mark.parametrize("seconds", [1e-5, 0.01, 3.0])
 def test_a_pilot_is_not_led_astray_by_the_noise_of_short_runs(seconds: float) -> None:
     """Runs take half a second more or less than their updates do; the pilot none that takes long."""

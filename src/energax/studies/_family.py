@@ -58,13 +58,17 @@ class Recipe:
     optimizer: optax.GradientTransformation | None = None
     persistent: bool = False
 
-    def learner(self, num_steps: int) -> AbstractLearner:
-        """The learner of a run of so many updates; another number does not compile again."""
+    def learner(self, num_steps: int, *, share: float | None = None) -> AbstractLearner:
+        """The learner of a run of so many updates; another number does not compile again.
+
+        Args:
+            num_steps: Updates of the run.
+            share: Part of them with the calibration, if there is one; by default as `calibration` says.
+        """
         optimizer = self.optimizer or _adam(self.learning_rate, self.momentum)
         if self.calibration is not None:
-            late = dataclasses.replace(
-                self.calibration, pretrain=jnp.asarray(num_steps - min(num_steps // 2, _CALIBRATED))
-            )
+            calibrated = min(num_steps // 2, _CALIBRATED) if share is None else int(share * num_steps)
+            late = dataclasses.replace(self.calibration, pretrain=jnp.asarray(num_steps - calibrated))
             return CalibrationLearner(self.model, self.objective, late, optimizer=optimizer, ema_decay=self.ema_decay)
         return Learner(
             self.model,
@@ -73,6 +77,13 @@ class Recipe:
             ema_decay=self.ema_decay,
             companion_optimizers={name: _adam(rate, self.momentum) for name, rate in self.companions.items()},
         )
+
+    def num_steps(self, seconds: float, plain: float, calibrated: float) -> int:
+        """Updates of a run of some seconds, from updates a second without and with the calibration."""
+        halves = 2 * seconds / (1 / plain + 1 / calibrated)
+        if halves <= 2 * _CALIBRATED:
+            return int(halves)
+        return int(_CALIBRATED + (seconds - _CALIBRATED / calibrated) * plain)
 
     def chains(self, state: Any) -> Configuration | None:
         """Where the persistent chains of a learner's state stand, None if draws do not begin there."""

@@ -142,9 +142,9 @@ class Trial:
         path = self.directory.parent / "pilot.json"
         if not path.exists():
             self.tell(0.0, "compiling")
-            compile_seconds, speed = pilot_speed(recipe, data, self.plan.budget, self._key("train"))
-            steps = min(int(self.plan.budget * speed), _MOST_STEPS)
-            found = {"num_steps": steps, "compile_seconds": compile_seconds, "steps_per_second": speed}
+            compile_seconds, *speeds = pilot_speeds(recipe, data, self.plan.budget, self._key("train"))
+            steps = min(recipe.num_steps(self.plan.budget, *speeds), _MOST_STEPS)
+            found = {"num_steps": steps, "compile_seconds": compile_seconds, "steps_per_second": min(speeds)}
             replace_file(path, (json.dumps(found) + "\n").encode())
         found = json.loads(path.read_text())
         if found["num_steps"] < _LEAST_STEPS:
@@ -199,20 +199,26 @@ class Trial:
         }
 
 
-def pilot_speed(recipe: Recipe, data: Data, budget: float, key: PRNGKey) -> tuple[float, float]:
-    """Seconds until the first update is made, which is about what compilation takes, and updates a second after it."""
-    learner = recipe.learner(_PILOT_STEPS)
+def pilot_speeds(recipe: Recipe, data: Data, budget: float, key: PRNGKey) -> tuple[float, float, float]:
+    """Seconds until the first update is made, which is about what compilation takes; updates a second after it.
+
+    Returns:
+        Those seconds, and the speed without and with the calibration of the recipe: twice the same where it has none.
+    """
     size = min(recipe.batch_size, len(data.train))
 
-    def timed(num_steps: int) -> float:
+    def timed(learner: AbstractLearner, num_steps: int) -> float:
         begun = time.perf_counter()
         fit(learner, data.train, key=key, num_steps=num_steps, batch_size=size, recovery=None, throw=False,
             max_seconds=budget)  # fmt: skip
         return time.perf_counter() - begun
 
-    first, second = timed(1), timed(1)
+    shares = (0.0,) if recipe.calibration is None else (0.0, 1.0)
+    learners = [recipe.learner(_MOST_STEPS, share=share) for share in shares]
+    first, second = timed(learners[0], 1), timed(learners[0], 1)
     wanted = min(_PILOT_SECONDS, _PILOT_SHARE * budget) / _NUM_PILOTS
-    return max(first - second, 0.0), speed_of(lambda steps: timed(1 + steps) - second, wanted)
+    speeds = [speed_of(lambda steps, it=it: timed(it, 1 + steps) - second, wanted / len(shares)) for it in learners]
+    return max(first - second, 0.0), speeds[0], speeds[-1]
 
 
 def speed_of(timed: Callable[[int], float], wanted: float) -> float:
