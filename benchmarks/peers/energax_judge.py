@@ -20,26 +20,20 @@ with np.load(a["data"]) as stored:
     rows = {name: stored[name].reshape(len(stored[name]), -1).astype(np.int8) for name in stored.files}
 kept = Path(a["parameters"]).with_suffix("")
 budget = a["budget"] if kept.exists() else a["budget"] // 4
-options = {"data": rows["train"], "budget": budget, "key": jax.random.key(7)}
+earlier = []
 if kept.exists():
-    steps = sorted(ex.training.checkpoints(kept))
-    models = [ex.training.load_energy(kept, like=rbm, step=step) for step in steps]
-    found = ex.evaluation.log_z_from_checkpoints(models, **options)
-else:
-    found = ex.evaluation.log_z(rbm, **options)
-
-
-def mean(split):
-    """Of −E over the rows of a split."""
-    return -float(np.mean(jax.vmap(ex.energies.marginal(rbm))(jnp.asarray(rows[split]))))
-
-
-at_test = mean("test")
-ends = found.interval.negated().shifted(at_test)
+    *steps, _ = sorted(ex.training.checkpoints(kept))
+    earlier = [ex.training.load_energy(kept, like=rbm, step=step) for step in steps]
+found = ex.evaluation.log_likelihood(
+    rbm, rows["test"], data=rows["train"], checkpoints=earlier, budget=budget, key=jax.random.key(7)
+)
+at_valid = -float(np.mean(jax.vmap(ex.energies.marginal(rbm))(jnp.asarray(rows["valid"]))))
+ends, log_z = found.interval, found.log_z
 answer = {
     "test, lower": ends.lower, "test, upper": ends.upper, "kinds": f"{ends.lower_kind} / {ends.upper_kind}",
-    "test, value": at_test - found.value, "validation, upper": mean("valid") - found.interval.lower,
-    "log Z by": f"{found.method}, {'checkpoints' if kept.exists() else 'temperatures'}",
+    "test, value": ends.upper + log_z.interval.lower - log_z.value,
+    "validation, upper": at_valid - log_z.interval.lower,
+    "log Z by": f"{log_z.method}, {'checkpoints' if earlier else 'temperatures'}",
 }  # fmt: skip
 print("\n".join(found.warnings), file=sys.stderr)
 print(json.dumps(answer))

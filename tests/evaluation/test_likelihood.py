@@ -119,3 +119,22 @@ def test_bad_rows_do_not_wait_for_log_z(monkeypatch):
     monkeypatch.setattr(_likelihood, "log_z", too_early)
     with pytest.raises(ArgumentError, match="outside"):
         log_likelihood(MACHINE.energy, np.full((3, 4), 7, np.int8), key=jax.random.key(0))
+
+
+def test_log_z_goes_along_the_checkpoints(rng, monkeypatch):
+    seen = []
+
+    def along(models, **options):
+        seen.append((models, options))
+        return LOG_Z
+
+    monkeypatch.setattr(_likelihood, "log_z_from_checkpoints", along)
+    monkeypatch.setattr(_likelihood, "log_z", None)
+    rows = rng.integers(0, 2, size=(30, 4)).astype(np.int8)
+    first = zoo.Machine(np.zeros((4, 2)), np.zeros(4), np.zeros(2)).energy
+    key = jax.random.key(0)
+    found = log_likelihood(MACHINE.energy, rows, checkpoints=[first], data=rows, budget=7, key=key)
+    ((models, options),) = seen
+    assert models == [first, MACHINE.energy]
+    assert options == {"data": rows, "budget": 7, "progress": None, "key": key}
+    assert found.interval.upper == pytest.approx(minus_energies(rows).mean() - 1.9, abs=1e-5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -18,6 +18,7 @@ from energax._typing import Configuration, PRNGKey
 from energax.data import AbstractTransform
 from energax.energies import AbstractEnergy, marginal, observed_space
 from energax.estimators import Interval
+from energax.evaluation._checkpoints import log_z_from_checkpoints
 from energax.evaluation._log_z import log_z
 from energax.evaluation._result import LogZ
 from energax.evaluation._rows import all_rows
@@ -61,6 +62,7 @@ def log_likelihood(
     *,
     data: Any = None,
     transform: AbstractTransform | None = None,
+    checkpoints: Sequence[AbstractEnergy] = (),
     progress: Callable[[int, int], None] | None = None,
     key: PRNGKey,
     **options: Any,
@@ -73,6 +75,8 @@ def log_likelihood(
         data: Training rows, from which the base law is fitted and one family of chains starts; without them the
             model is judged from annealing and from a search for modes.
         transform: The data's transform: its log-determinant is added, so that nats are in the user's units.
+        checkpoints: Earlier models of the same run, oldest first: log Z is found along them, by
+            `log_z_from_checkpoints`.
         progress: As in `log_z`.
         key: Typed random key.
         **options: Passed to `log_z`: `level`, `width`, `budget`, `kernel`, `base`, `exact` ...
@@ -98,7 +102,8 @@ def log_likelihood(
         at_rows = at_rows + np.concatenate(log_dets)
     count = at_rows.size
     # After the rows: what is wrong with them need not wait for the expensive part.
-    found = log_z(energy, data=data, progress=progress, key=key, **options)
+    options |= {"data": data, "progress": progress, "key": key}
+    found = log_z_from_checkpoints([*checkpoints, energy], **options) if checkpoints else log_z(energy, **options)
     spread = float(at_rows.std(ddof=1) / math.sqrt(count)) if count > 1 else math.nan
     interval = found.interval.negated().shifted(float(at_rows.mean()))
     return LogLikelihood(interval, spread, found, "nats", count, found.warnings)
