@@ -11,9 +11,18 @@ import scipy.stats
 
 from energax import exact, testing
 from energax._errors import ArgumentError, KernelMismatch
+from energax.densities import Gaussian
 from energax.energies import RBM, DoubleWell, Ising, marginal
 from energax.kernels import HMC, MALA, AbstractKernel, AbstractState, BlockGibbs, RandomWalk, StepInfo
-from energax.objectives import ContrastiveDivergence, PersistentCD, PersistentState, frozen, run_chains
+from energax.objectives import (
+    ContrastiveDivergence,
+    PersistentCD,
+    PersistentState,
+    TemperedPCD,
+    TrajectoryPCD,
+    frozen,
+    run_chains,
+)
 from energax.objectives._contrastive import watch
 
 VISIBLE, HIDDEN = 4, 3
@@ -148,6 +157,7 @@ def test_chains_move_in_the_present_energy():
 # -- reservoir, restarts, starts --------------------------------------------------------------------------------------
 
 WELL = DoubleWell(2)
+NORMAL = Gaussian(jnp.zeros(2))
 
 
 def test_only_the_chosen_part_of_the_reservoir_moves(key):
@@ -211,18 +221,27 @@ def test_first_positions_are_data_or_noise(key):
     assert spins.dtype == jnp.int8
 
 
-def test_adapted_step_size_follows_the_acceptance(key):
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda kernel, **adapts: PersistentCD(kernel, 16, **adapts),
+        lambda kernel, **adapts: TemperedPCD(kernel, 16, 3, start=NORMAL, **adapts),
+        lambda kernel, **adapts: TrajectoryPCD(kernel, 16, 2, start=NORMAL, **adapts),
+    ],
+    ids=["persistent", "tempered", "trajectory"],
+)
+def test_adapted_step_size_follows_the_acceptance(made, key):
     batch = jax.random.normal(key, (16, 2))
     update = eqx.filter_jit(lambda objective, state: objective.loss(WELL, batch, state, key=key)[1])
     for step_size, grows in ((1e-3, True), (50.0, False)):
-        objective = PersistentCD(MALA(step_size), 16, adapt_step_size=True)
+        objective = made(MALA(step_size), adapt_step_size=True)
         state = objective.init(WELL, batch, key=key)
         after, metrics = update(objective, state)
         assert float(metrics["step_size"]) == pytest.approx(step_size)
         assert (float(after.log_step_size) > float(state.log_step_size)) == grows
         _, metrics = update(objective, after)
         assert float(metrics["step_size"]) == pytest.approx(float(jnp.exp(after.log_step_size)))
-    fixed = PersistentCD(MALA(1e-3), 16)
+    fixed = made(MALA(1e-3))
     state = fixed.init(WELL, batch, key=key)
     after, _ = update(fixed, state)
     assert float(after.log_step_size) == float(state.log_step_size)
@@ -269,6 +288,9 @@ def test_what_is_refused():
         PersistentCD(BlockGibbs(), 8, start="elsewhere")
     with pytest.raises(KernelMismatch, match="BlockGibbs has no step size to adapt"):
         PersistentCD(BlockGibbs(), 8, adapt_step_size=True)
+    for tempered in (TemperedPCD, TrajectoryPCD):
+        with pytest.raises(KernelMismatch, match="BlockGibbs has no step size to adapt"):
+            tempered(BlockGibbs(), adapt_step_size=True)
     for objective in (ContrastiveDivergence(MALA(0.1)), PersistentCD(MALA(0.1))):
         with pytest.raises(KernelMismatch, match=r"MALA needs a score.*Try BlockGibbs"):
             objective.check(machine())

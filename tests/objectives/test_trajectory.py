@@ -20,7 +20,7 @@ from energax.spaces import Euclidean
 def _state(rejection):
     """Three stored models 0, 1, 2; one chain whose replica at level k is at k."""
     zero = jnp.zeros((), jnp.int32)
-    return TrajectoryState(jnp.arange(5.0)[None, :, None], jnp.arange(3.0), jnp.asarray(rejection), zero, zero)
+    return TrajectoryState(jnp.arange(5.0)[None, :, None], jnp.arange(3.0), jnp.asarray(rejection), zero, zero, None)
 
 
 def test_what_is_stored_and_what_goes():

@@ -82,19 +82,24 @@ def test_what_cannot_work_is_refused_before_anything_is_trained(tmp_path: Path) 
 
 
 def test_energies_of_many_columns_learn_from_chains_that_travel_and_machines_as_fit_trains_them(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def recipe(name: str, binarize: str | None) -> studies.Recipe:
         return studies.FAMILIES[name].build(view("digits", binarize, 0, on_pixels=False), jax.random.key(0))
 
-    assert isinstance(recipe("ebm", None).objective, objectives.TemperedPCD)
+    pictures = recipe("ebm", None)
+    assert isinstance(pictures.model, energies.GaussianRBM)
+    assert isinstance(pictures.objective, objectives.PersistentCD)
+    assert (pictures.objective.reservoir, pictures.persistent) == (2_000, False)
+    assert pictures.kernel == pictures.objective.kernel == kernels.BlockGibbs()
     with monkeypatch.context() as wide:
         wide.setattr(_families, "_LARGE", 63)
-        large = recipe("ebm", None)
-        assert isinstance(large.model, energies.GaussianRBM)
-        assert isinstance(large.objective, objectives.PersistentCD)
-        assert (large.objective.reservoir, large.persistent) == (2_000, True)
-        assert large.kernel == large.objective.kernel == kernels.BlockGibbs()
+        assert recipe("ebm", None).persistent
+    np.save(tmp_path / "table.npy", np.random.default_rng(0).normal(size=(40, 9)))
+    table = studies.plan_models(str(tmp_path / "table.npy"), models=["ebm"])
+    travelling = studies.FAMILIES["ebm"].build(table.view("ebm", 0), jax.random.key(0))
+    assert isinstance(travelling.objective, objectives.TemperedPCD)
+    assert travelling.objective.adapt_step_size
     machine, config = recipe("rbm", "threshold"), runs.plan("digits")[0]
     assert (config.model["name"], config.training.optimizer) == ("rbm", "centred-sgd")
     assert isinstance(machine.objective, objectives.PersistentCD)
@@ -369,20 +374,18 @@ def test_a_pilot_is_not_led_astray_by_the_noise_of_short_runs(seconds: float) ->
     assert max(spent) <= max(25.0, 10 * seconds)
 
 
-@pytest.mark.parametrize(("model", "columns"), [("flow", 0), ("continuous-flow", 0), ("ebm", 256), ("gan", None)])
-def test_some_models_see_grey_images_as_logits(model: str, columns: int | None) -> None:
-    assert studies.FAMILIES[model].logits_above == columns
+@pytest.mark.parametrize("model", ["flow", "continuous-flow", "ebm", "gan"])
+def test_some_models_see_grey_images_as_logits(model: str) -> None:
     seen = studies.plan_models("digits", models=[model]).view(model, 0)
     is_logit = any(isinstance(part, Logit) for part in seen.transform.parts)
-    assert is_logit == (columns == 0)
-    assert any(isinstance(p, Logit) for p in view("digits", None, 0, on_pixels=False, logits_above=63).transform.parts)
-    table = view("digits", "threshold", 0, on_pixels=False, logits_above=0)
+    assert is_logit == studies.FAMILIES[model].as_logits == (model != "gan")
+    table = view("digits", "threshold", 0, on_pixels=False, as_logits=True)
     assert isinstance(table.transform, Identity)
 
 
 def test_draws_of_a_model_of_logits_are_judged_as_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_yardstick, "LABELLED_SETS", ())
-    pixels, logits = (view("digits", None, 0, on_pixels=False, logits_above=above) for above in (None, 0))
+    pixels, logits = (view("digits", None, 0, on_pixels=False, as_logits=bend) for bend in (False, True))
     yardstick = Yardstick(pixels)
     rows = np.arange(len(pixels.test))
     of_pixels, of_logits = (yardstick.measure(np.asarray(data.train.take(rows)), data) for data in (pixels, logits))
@@ -393,7 +396,7 @@ def test_draws_of_a_model_of_logits_are_judged_as_pixels(monkeypatch: pytest.Mon
 
 def test_draws_that_diverged_are_refused_in_logits_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_yardstick, "LABELLED_SETS", ())
-    pixels, logits = (view("digits", None, 0, on_pixels=False, logits_above=above) for above in (None, 0))
+    pixels, logits = (view("digits", None, 0, on_pixels=False, as_logits=bend) for bend in (False, True))
     draws = np.asarray(logits.test.take(np.arange(100)))
     draws[3, 4] = np.inf
     with pytest.raises(EnergaxError, match="finite"):

@@ -111,8 +111,8 @@ class PersistentCD(AbstractObjective):
             raise ArgumentError(
                 f'`restart` is a probability and `start` is "data" or "noise", got {self.restart} and {self.start!r}.'
             )
-        if self.adapt_step_size and not isinstance(self.kernel, AbstractStepSizeKernel):
-            raise KernelMismatch(f"{type(self.kernel).__name__} has no step size to adapt.")
+        if self.adapt_step_size:
+            check_adapts(self.kernel)
 
     def check(self, energy: AbstractEnergy) -> None:
         target(energy, self.kernel)
@@ -120,8 +120,7 @@ class PersistentCD(AbstractObjective):
     def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> PersistentState:
         size = self.num_chains if self.reservoir is None else self.reservoir
         x = self._fresh(energy, batch, size, key=key)
-        log_step = jnp.log(self.kernel.step_size) if isinstance(self.kernel, AbstractStepSizeKernel) else None
-        return PersistentState(x, log_step)
+        return PersistentState(x, log_step_size(self.kernel))
 
     def _fresh(self, energy: AbstractEnergy, batch: Configuration, size: int, *, key: PRNGKey) -> Configuration:
         if self.start == "noise":
@@ -141,12 +140,15 @@ class PersistentCD(AbstractObjective):
         before = state.x if everyone else jax.tree.map(lambda leaf: leaf[chosen], state.x)
         if self.restart:
             before = self._restarted(energy, batch, before, key=restart_key)
-        kernel = self._kernel(state)
+        kernel = stepping(self.kernel, state.log_step_size) if self.adapt_step_size else self.kernel
         ends, info = run_chains(energy, kernel, before, jax.random.split(move_key, self.num_chains), self.num_steps)
         x = ends if everyone else jax.tree.map(lambda leaf, new: leaf.at[chosen].set(new), state.x, ends)
         loss, metrics = contrast(energy, batch, ends)
         metrics = {**metrics, **info, **watch(energy, batch, before, ends)}
-        return loss, (self._next(state, x, info), metrics)
+        log_step = state.log_step_size
+        if self.adapt_step_size:
+            log_step = adapted(self.kernel, log_step, info["accept_prob"])
+        return loss, (PersistentState(x, log_step), metrics)
 
     def _restarted(
         self, energy: AbstractEnergy, batch: Configuration, x: Configuration, *, key: PRNGKey
@@ -158,21 +160,31 @@ class PersistentCD(AbstractObjective):
             lambda new, old: jnp.where(again.reshape(-1, *[1] * (old.ndim - 1)), new.astype(old.dtype), old), fresh, x
         )
 
-    def _kernel(self, state: PersistentState) -> AbstractKernel:
-        if not self.adapt_step_size:
-            return self.kernel
-        assert isinstance(self.kernel, AbstractStepSizeKernel)
-        assert state.log_step_size is not None
-        return self.kernel.with_step_size(jnp.exp(state.log_step_size))
 
-    def _next(self, state: PersistentState, x: Configuration, info: Metrics) -> PersistentState:
-        log_step = state.log_step_size
-        if self.adapt_step_size and isinstance(self.kernel, AbstractStepSizeKernel):
-            assert log_step is not None
-            # Robbins-Monro with a constant gain: the target keeps changing, so the gain must not vanish.
-            excess = info["accept_prob"] - self.kernel.target_accept_prob
-            log_step = log_step + (0.05 * excess).astype(log_step.dtype)
-        return PersistentState(x, log_step)
+def check_adapts(kernel: AbstractKernel) -> None:
+    """Raise `KernelMismatch` for kernels without a step size."""
+    if not isinstance(kernel, AbstractStepSizeKernel):
+        raise KernelMismatch(f"{type(kernel).__name__} has no step size to adapt.")
+
+
+def log_step_size(kernel: AbstractKernel) -> Float[Array, ""] | None:
+    """Where an adapted step size begins, None for kernels without one."""
+    return jnp.log(kernel.step_size) if isinstance(kernel, AbstractStepSizeKernel) else None
+
+
+def stepping(kernel: AbstractKernel, log_step: Float[Array, ""] | None) -> AbstractKernel:
+    """The kernel with an adapted step size."""
+    assert isinstance(kernel, AbstractStepSizeKernel)
+    assert log_step is not None
+    return kernel.with_step_size(jnp.exp(log_step))
+
+
+def adapted(kernel: AbstractKernel, log_step: Float[Array, ""] | None, accept_prob: Array) -> Float[Array, ""]:
+    """The logarithm of the step size after an update, towards the target acceptance of the kernel."""
+    assert isinstance(kernel, AbstractStepSizeKernel)
+    assert log_step is not None
+    # Robbins-Monro with a constant gain: the target keeps changing, so the gain must not vanish.
+    return log_step + (0.05 * (accept_prob - kernel.target_accept_prob)).astype(log_step.dtype)
 
 
 def run_chains(

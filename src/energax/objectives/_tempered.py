@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,7 +15,15 @@ from energax.densities import AbstractDensity, starting_law
 from energax.energies import AbstractEnergy
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
 from energax.objectives._base import AbstractObjective, Metrics, as_positions, frozen
-from energax.objectives._contrastive import check_steps, contrast, watch
+from energax.objectives._contrastive import (
+    adapted,
+    check_adapts,
+    check_steps,
+    contrast,
+    log_step_size,
+    stepping,
+    watch,
+)
 from energax.paths import AbstractPath, Geometric
 from energax.sampling import replica_step
 
@@ -29,12 +39,14 @@ class TemperedState(eqx.Module):
         ts: Levels from 0 to 1, (level,).
         rejection: Moving mean of the share of swaps that each pair of neighbours refuses, (level - 1,).
         count: Updates so far.
+        log_step_size: Logarithm of the kernel's step size, None for kernels without one.
     """
 
     x: Configuration
     ts: Float[Array, " level"]
     rejection: Float[Array, " pair"]
     count: Int[Array, ""]
+    log_step_size: Float[Array, ""] | None
 
 
 class TemperedPCD(AbstractObjective):
@@ -59,6 +71,8 @@ class TemperedPCD(AbstractObjective):
         num_steps: Transitions of each replica at each update.
         start: E_0, any density; None takes `densities.starting_law` of the present model: its confinement, or its
             visible biases.
+        adapt_step_size: Let the step size, one for all levels, follow the kernel's target acceptance at the model from
+            update to update. Kernels that are exact at any step size stay so.
 
     References:
         [desjardins2010], [syed2022]
@@ -69,6 +83,7 @@ class TemperedPCD(AbstractObjective):
     num_levels: int = eqx.field(static=True, default=10)
     num_steps: int = eqx.field(static=True, default=1)
     start: AbstractDensity | None = eqx.field(kw_only=True, default=None)
+    adapt_step_size: bool = eqx.field(static=True, kw_only=True, default=False)
 
     def __check_init__(self) -> None:
         check_steps(self.num_steps)
@@ -78,6 +93,8 @@ class TemperedPCD(AbstractObjective):
                 f"num_chains={self.num_chains}, num_levels={self.num_levels}."
             )
         require_exact(self.kernel)
+        if self.adapt_step_size:
+            check_adapts(self.kernel)
 
     def check(self, energy: AbstractEnergy) -> None:
         target(self._path(energy).at(jnp.ones(())), self.kernel)
@@ -96,29 +113,32 @@ class TemperedPCD(AbstractObjective):
         which = jax.random.randint(pick_key, (self.num_chains, 1), 0, len(jax.tree.leaves(rows)[0]))
         x = jax.tree.map(lambda row, draw: jnp.concatenate([draw.astype(row.dtype), row[which]], axis=1), rows, draws)
         ts = jnp.linspace(0.0, 1.0, self.num_levels)
-        return TemperedState(x, ts, jnp.full(self.num_levels - 1, 0.5, ts.dtype), jnp.zeros((), jnp.int32))
+        rejection = jnp.full(self.num_levels - 1, 0.5, ts.dtype)
+        return TemperedState(x, ts, rejection, jnp.zeros((), jnp.int32), log_step_size(self.kernel))
 
     def loss(
         self, energy: AbstractEnergy, batch: Configuration, state: TemperedState, *, key: PRNGKey
     ) -> tuple[Scalar, tuple[TemperedState, Metrics]]:
         path = self._path(energy)
-        x, swaps, told = move_ladders(
-            path, self.kernel, state.ts, state.x, state.count, num_steps=self.num_steps, key=key
-        )
+        kernel = stepping(self.kernel, state.log_step_size) if self.adapt_step_size else self.kernel
+        x, swaps, told = move_ladders(path, kernel, state.ts, state.x, state.count, num_steps=self.num_steps, key=key)
         before, after = (jax.tree.map(lambda leaf: leaf[:, -1], tree) for tree in (state.x, x))
         loss, metrics = contrast(energy, batch, after)
-        new = self._adapted(state, x, swaps)
+        new = self._levelled(state, x, swaps)
+        if self.adapt_step_size:
+            log_step = adapted(self.kernel, state.log_step_size, told["accept_prob"])
+            new = dataclasses.replace(new, log_step_size=log_step)
         health = watch(energy, as_positions(energy, batch), before, after)
         return loss, (new, {**metrics, **health, **told, **travel(new.rejection)})
 
-    def _adapted(self, state: TemperedState, x: Configuration, swaps: Float[Array, " pair"]) -> TemperedState:
+    def _levelled(self, state: TemperedState, x: Configuration, swaps: Float[Array, " pair"]) -> TemperedState:
         """Levels move towards equal refusals."""
         rejection = refusals(state.rejection, swaps, state.count, memory=_MEMORY)
         # What never refuses still takes some room, so that levels do not fall onto each other.
         barrier = jnp.concatenate([jnp.zeros(1), jnp.cumsum(rejection + 0.01)])
         wanted = jnp.interp(jnp.linspace(0.0, 1.0, self.num_levels) * barrier[-1], barrier, state.ts)
         ts = (state.ts + _PULL * (wanted - state.ts)).at[0].set(0.0).at[-1].set(1.0)
-        return TemperedState(x, ts.astype(state.ts.dtype), rejection, state.count + 1)
+        return TemperedState(x, ts.astype(state.ts.dtype), rejection, state.count + 1, state.log_step_size)
 
 
 def require_exact(kernel: AbstractKernel) -> None:

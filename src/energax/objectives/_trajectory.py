@@ -15,7 +15,15 @@ from energax.densities import AbstractDensity, starting_law
 from energax.energies import AbstractEnergy, Interpolated
 from energax.kernels import AbstractKernel, target
 from energax.objectives._base import AbstractObjective, Metrics, as_positions, frozen, real_arrays
-from energax.objectives._contrastive import check_steps, contrast, watch
+from energax.objectives._contrastive import (
+    adapted,
+    check_adapts,
+    check_steps,
+    contrast,
+    log_step_size,
+    stepping,
+    watch,
+)
 from energax.objectives._tempered import move_ladders, refusals, require_exact, travel
 from energax.paths import AbstractPath
 
@@ -31,6 +39,7 @@ class TrajectoryState(eqx.Module):
         rejection: Moving mean of the share of swaps that each pair of neighbours refuses, (level - 1,).
         count: Updates so far.
         stored: How many models were stored so far.
+        log_step_size: Logarithm of the kernel's step size, None for kernels without one.
     """
 
     x: Configuration
@@ -38,6 +47,7 @@ class TrajectoryState(eqx.Module):
     rejection: Float[Array, " pair"]
     count: Int[Array, ""]
     stored: Int[Array, ""]
+    log_step_size: Float[Array, ""] | None
 
 
 class _Past(AbstractPath):
@@ -80,6 +90,8 @@ class TrajectoryPCD(AbstractObjective):
         num_steps: Transitions of each replica at each update.
         start: Law below the oldest model, any density close to it; None takes `densities.starting_law` of the oldest.
             Training should begin with a model that is close to this law, as one with small weights is.
+        adapt_step_size: Let the step size, one for all levels, follow the kernel's target acceptance at the model from
+            update to update. Kernels that are exact at any step size stay so.
 
     References:
         [bereux2025], where models are stored on the way and the exchange is run between updates as here.
@@ -90,12 +102,15 @@ class TrajectoryPCD(AbstractObjective):
     num_models: int = eqx.field(static=True, default=8)
     num_steps: int = eqx.field(static=True, default=1)
     start: AbstractDensity | None = eqx.field(kw_only=True, default=None)
+    adapt_step_size: bool = eqx.field(static=True, kw_only=True, default=False)
 
     def __check_init__(self) -> None:
         check_steps(self.num_steps, self.num_chains)
         if self.num_models < 2:
             raise ArgumentError(f"TrajectoryPCD stores at least two models, got num_models={self.num_models}.")
         require_exact(self.kernel)
+        if self.adapt_step_size:
+            check_adapts(self.kernel)
 
     @property
     def _num_levels(self) -> int:
@@ -122,18 +137,23 @@ class TrajectoryPCD(AbstractObjective):
         keys = jax.random.split(key, (self.num_chains, self._num_levels))
         x = as_positions(energy, jax.vmap(jax.vmap(lambda k: law.draw(key=k)))(keys))
         zero = jnp.zeros((), jnp.int32)
-        return TrajectoryState(x, past, jnp.zeros(self.num_models + 1), zero, zero)
+        return TrajectoryState(x, past, jnp.zeros(self.num_models + 1), zero, zero, log_step_size(self.kernel))
 
     def loss(
         self, energy: AbstractEnergy, batch: Configuration, state: TrajectoryState, *, key: PRNGKey
     ) -> tuple[Scalar, tuple[TrajectoryState, Metrics]]:
         path = self._path(energy, state.past)
         ts = jnp.linspace(0.0, 1.0, self._num_levels)
-        x, swaps, told = move_ladders(path, self.kernel, ts, state.x, state.count, num_steps=self.num_steps, key=key)
+        kernel = stepping(self.kernel, state.log_step_size) if self.adapt_step_size else self.kernel
+        x, swaps, told = move_ladders(path, kernel, ts, state.x, state.count, num_steps=self.num_steps, key=key)
         before, after = (jax.tree.map(lambda leaf: leaf[:, -1], tree) for tree in (state.x, x))
         loss, metrics = contrast(energy, batch, after)
         rejection = refusals(state.rejection, swaps, state.count, memory=_MEMORY)
-        new = remember(TrajectoryState(x, state.past, rejection, state.count + 1, state.stored), real_arrays(energy))
+        log_step = state.log_step_size
+        if self.adapt_step_size:
+            log_step = adapted(self.kernel, log_step, told["accept_prob"])
+        new = TrajectoryState(x, state.past, rejection, state.count + 1, state.stored, log_step)
+        new = remember(new, real_arrays(energy))
         health = watch(energy, as_positions(energy, batch), before, after)
         stored = new.stored.astype(rejection.dtype)
         return loss, (new, {**metrics, **health, **told, **travel(new.rejection), "models_stored": stored})
@@ -162,6 +182,7 @@ def remember(state: TrajectoryState, present: Any) -> TrajectoryState:
         chosen(rejection, state.rejection),
         state.count,
         state.stored + far.astype(jnp.int32),
+        state.log_step_size,
     )
 
 

@@ -92,6 +92,7 @@ def _judge_energy(
     ll_key, draw_key, noise_key = jax.random.split(key, 3)
     data, energy = run.data, run.energy
     train, test = run.training_rows(), np.asarray(data.test.array())
+    limit: dict[str, Any] = {} if budget is None else {"budget": budget}
     likelihood = evaluation.log_likelihood(
         energy,
         test,
@@ -99,7 +100,7 @@ def _judge_energy(
         data=train,
         transform=data.transform,
         progress=lambda done, total: tell("log Z", done, total),
-        **({} if budget is None else {"budget": budget}),
+        **limit,
     )
     tell("samples", 0, 1)
     samples = run.draw(_NUM_DRAWS, key=draw_key, max_chains=_NUM_CHAINS, thin=5)

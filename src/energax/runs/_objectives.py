@@ -149,8 +149,13 @@ def _build_pcd(config: PersistentCDConfig, given: Given) -> objectives.AbstractO
         config.chain_steps,
         reservoir=config.reservoir,
         restart=config.restart,
-        adapt_step_size=isinstance(given.kernel, kernels.AbstractStepSizeKernel) and given.kernel.exact,
+        adapt_step_size=_adapts(given.kernel),
     )
+
+
+def _adapts(kernel: kernels.AbstractKernel) -> bool:
+    """Whether its step size may follow its acceptance."""
+    return isinstance(kernel, kernels.AbstractStepSizeKernel) and kernel.exact
 
 
 def _build_cd(config: CDConfig, given: Given) -> objectives.AbstractObjective:
@@ -162,11 +167,13 @@ def _build_short_run(config: ShortRunConfig, given: Given) -> objectives.Abstrac
 
 
 def _build_tempered(config: TemperedPCDConfig, given: Given) -> objectives.AbstractObjective:
-    return objectives.TemperedPCD(given.kernel, config.num_chains, config.num_levels, config.chain_steps)
+    sizes = config.num_chains, config.num_levels, config.chain_steps
+    return objectives.TemperedPCD(given.kernel, *sizes, adapt_step_size=_adapts(given.kernel))
 
 
 def _build_trajectory(config: TrajectoryConfig, given: Given) -> objectives.AbstractObjective:
-    return objectives.TrajectoryPCD(given.kernel, config.num_chains, config.num_models, config.chain_steps)
+    sizes = config.num_chains, config.num_models, config.chain_steps
+    return objectives.TrajectoryPCD(given.kernel, *sizes, adapt_step_size=_adapts(given.kernel))
 
 
 def _build_jarzynski(config: JarzynskiConfig, given: Given) -> objectives.AbstractObjective:

@@ -117,19 +117,20 @@ def _flow_matching(data: Data, key: PRNGKey) -> Recipe:
 
 
 def _ebm(data: Data, key: PRNGKey) -> Recipe:
-    dim, kernel = data.space.num_sites, runs.build_kernel({"name": "block-gibbs" if _is_large(data) else "hmc"})
+    dim, kernel = data.space.num_sites, runs.build_kernel({"name": "hmc"})
     if dim <= _NCE_COLUMNS:
         config = {"name": "mlp", "features": 64} if dim <= _FEW else {"name": "mlp"}
         model = runs.build_energy(config, data, key=key)
         objective = runs.build_objective({"name": "nce"}, kernel, data)
         return Recipe(model, objective, 3e-3, batch_size=512, companions={"log_z": 1e-2}, kernel=kernel)
-    if _is_large(data):
-        # A ladder refuses 97 % of swaps in 784 columns, and annealed draws of MNIST were of few classes. Many chains,
+    if data.num_levels is not None or _is_large(data):
+        # A ladder refuses 97 % of swaps in 784 columns, and annealed draws of MNIST are of few classes. Many chains,
         # few of which move at an update, keep all of them. Deeper networks, along the slope, made blots.
+        kernel = runs.build_kernel({"name": "block-gibbs"})
         model = runs.build_energy({"name": "gaussian-rbm", "hidden": 256}, data, key=key)
         objective = objectives.PersistentCD(kernel, num_chains=128, num_steps=2, reservoir=_RESERVOIR)
-        return Recipe(model, objective, 3e-3, batch_size=128, kernel=kernel, persistent=True)
-    # Chains without a ladder stay in the classes where they began: two of ten digits then had 1 % of the draws.
+        return Recipe(model, objective, 3e-3, batch_size=128, kernel=kernel, persistent=_is_large(data))
+    # Chains without a ladder stay in the modes where they began.
     objective = runs.build_objective({"name": "tempered-pcd"}, kernel, data)
     model = runs.build_energy({"name": "mlp", "hidden": 256}, data, key=key)
     return Recipe(model, objective, batch_size=128, kernel=kernel)
@@ -237,7 +238,7 @@ FAMILIES: dict[str, Family] = {
             _flow,
             "The exact density of any row, exact draws in one pass, and a latent for every row that leads back to it.",
             "It keeps the topology of its base: separated modes stay joined by filaments of low density, and the data "
-            "must fill their space: grey images come to it as logits.", logits_above=0, needs=("flowjax", "flows"),
+            "must fill their space: grey images come to it as logits.", as_logits=True, needs=("flowjax", "flows"),
             restore=by_climbing,
         ),
         Family(
@@ -246,7 +247,7 @@ FAMILIES: dict[str, Family] = {
             "The density of any row up to the error of a solver, and a smooth, invertible way from noise to data.",
             "Every draw and every density costs the solution of an equation, and so does every update; beyond a few "
             "columns the divergence, and with it the likelihood, is a random estimate. Grey images come to it as "
-            "logits.", logits_above=0,
+            "logits.", as_logits=True,
         ),
         Family(
             "diffusion", "score-based diffusion, variance preserving, by noise prediction", _CONTINUOUS, _diffusion,
@@ -265,14 +266,14 @@ FAMILIES: dict[str, Family] = {
             on_pixels=True, restore=by_interpolant,
         ),
         Family(
-            "ebm", "network as an energy, of one hidden layer above 256 columns; noise-contrastive in few dimensions, "
-            "chains with replica exchange in more, with a reservoir above 256", _CONTINUOUS, _ebm,
+            "ebm", "network as an energy, of one hidden layer for images; noise-contrastive in few dimensions, chains "
+            "with replica exchange in more, and a reservoir of chains for images", _CONTINUOUS, _ebm,
             "Energy differences between any rows at the cost of one network, sums and products with other energies, "
             "conditions by clamping, and restoration of damaged rows by following the slope.",
             "Draws need chains, and log Z, hence the likelihood, an integral over the space: exact in the plane, an "
             "interval elsewhere. Rows of more than 256 columns are drawn by the chains of training, run on: they keep "
-            "the share that each kind of row had among the data, whatever share the energy gives it. Grey images of "
-            "that size come to it as logits.", logits_above=_LARGE,
+            "the share that each kind of row had among the data, whatever share the energy gives it. Grey images come "
+            "to it as logits.", as_logits=True,
             restore=by_climbing,
         ),
         Family(

@@ -105,7 +105,7 @@ class Family:
         can: What it answers, a sentence or two.
         cannot: What it does not.
         on_pixels: Whether images come to it with their axes.
-        logits_above: Columns above which grey images come to it as logits, vectors; None for never.
+        as_logits: Whether grey images come to it as logits, vectors.
         needs: A package that has to be installed, with the extra that brings it.
         shows_means: Whether pictures show the mean that a latent stands for, without the noise of a draw.
         restore: How it takes noise from rows; None where it has no answer.
@@ -118,7 +118,7 @@ class Family:
     can: str
     cannot: str
     on_pixels: bool = False
-    logits_above: int | None = None
+    as_logits: bool = False
     needs: tuple[str, str] | None = None
     shows_means: bool = False
     restore: Restore | None = None

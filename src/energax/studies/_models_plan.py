@@ -51,7 +51,7 @@ class ModelComparison(AbstractPlan):
     def view(self, model: str, seed: int) -> Data:
         """The data as one of the models sees them: near mean 0 and scale 1, images with their axes or as logits."""
         one = family(model)
-        return view(self.data, self.binarize, seed, on_pixels=one.on_pixels, logits_above=one.logits_above)
+        return view(self.data, self.binarize, seed, on_pixels=one.on_pixels, as_logits=one.as_logits)
 
     def common_view(self, seed: int) -> Data:
         """The data as draws of all models are judged: vectors, in units that do not depend on the model."""
@@ -100,13 +100,12 @@ def plan_models(
     return ModelComparison(data, tuple(fitting), left_out, float(budget), seeds, binarize)
 
 
-def view(source: str, binarize: str | None, seed: int, *, on_pixels: bool, logits_above: int | None = None) -> Data:
+def view(source: str, binarize: str | None, seed: int, *, on_pixels: bool, as_logits: bool = False) -> Data:
     """The data of a comparison; laws of the plane, which come in their own units, are standardised."""
     data = load(source, binarize=binarize, seed=seed, flatten=not on_pixels)
     if data.density is not None:
         return standardised(data)
-    has_logits = data.num_levels is not None and logits_above is not None and data.space.num_sites > logits_above
-    return in_logits(data) if has_logits else data
+    return in_logits(data) if as_logits and data.num_levels is not None else data
 
 
 def standardised(data: Data) -> Data:
