@@ -13,11 +13,13 @@ from energax.densities import Gaussian, planar
 from energax.generative import (
     Adaptive,
     ContinuousFlow,
+    Diffusion,
     FlowMatching,
     MaximumLikelihood,
     RungeKutta,
 )
 from energax.generative._flow_matching import partners
+from energax.generative._time_networks import time_features
 
 
 class Linear(eqx.Module):
@@ -231,3 +233,17 @@ def test_training_learns_a_ring_of_modes(objective):
     fresh = jax.vmap(lambda k: law.draw(key=k))(jax.random.split(jax.random.key(3), 4000))
     told = jax.vmap(lambda x: run.energy.log_likelihood(x / scale, key=jax.random.key(0)) - 2 * jnp.log(scale))(fresh)
     assert float(jnp.mean(jax.vmap(law.log_prob)(fresh) - told)) < 0.1
+
+
+def test_a_velocity_sees_random_waves_where_they_are_asked_for(key):
+    flow = ContinuousFlow(2, hidden=(8,), features=5, key=key)
+    x, t = jnp.array([0.3, -1.2]), jnp.asarray(0.4)
+    waves = flow.velocity.waves.frequencies @ x
+    seen = jnp.concatenate([x, jnp.sin(waves), jnp.cos(waves), time_features(t)])
+    np.testing.assert_allclose(flow.velocity(x, t), flow.velocity.network(seen), rtol=1e-6)
+    assert ContinuousFlow(2, hidden=(8,), key=key).velocity.waves is None
+    diffusion = Diffusion(2, hidden=(8,), features=5, energy=True, key=key)
+    assert jax.grad(diffusion.given(0.1))(x).shape == (2,)
+    assert diffusion.network.network.network.waves.frequencies.shape == (5, 2)
+    with pytest.raises(ArgumentError, match="Waves of x are for fully connected networks, got features=5"):
+        ContinuousFlow((8, 8), channels=(4, 8), features=5, key=key)

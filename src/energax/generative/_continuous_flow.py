@@ -45,6 +45,8 @@ class ContinuousFlow(AbstractAutoencoder):
         hidden: Widths of the hidden layers of v.
         channels: Filters of a convolutional v instead, for images.
         activation: A name of `energies.ACTIVATIONS`.
+        features: Random waves of x that a fully connected v sees beside x, such as 64 for narrow modes of the plane;
+            0 for none.
         velocity: Your own v, any pytree that maps (x, t) to an array of the shape of x, in the place of a network.
         solver: How the equation is solved.
         trace: ``"exact"`` or ``"hutchinson"``.
@@ -76,6 +78,7 @@ class ContinuousFlow(AbstractAutoencoder):
         hidden: Sequence[int] = (128, 128, 128),
         channels: Sequence[int] | None = None,
         activation: str = "silu",
+        features: int = 0,
         velocity: Any = None,
         solver: AbstractSolver | None = None,
         trace: Trace = "exact",
@@ -85,8 +88,9 @@ class ContinuousFlow(AbstractAutoencoder):
         self.space = space if isinstance(space, Euclidean) else Euclidean(space, initial_scale=1.0)
         self.velocity = velocity
         if velocity is None:
-            shape = self.space.shape
-            self.velocity = time_network(shape, hidden=hidden, channels=channels, activation=activation, key=key)
+            self.velocity = time_network(
+                self.space.shape, hidden=hidden, channels=channels, activation=activation, features=features, key=key
+            )
         self.solver = RungeKutta() if solver is None else solver
         self.trace = trace
 

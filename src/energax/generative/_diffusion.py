@@ -54,6 +54,8 @@ class Diffusion(AbstractConditionalEnergy, AbstractAutoencoder):
         hidden: Widths of the hidden layers of F.
         channels: Filters of a U-Net instead, for images.
         activation: A name of `energies.ACTIVATIONS`.
+        features: Random waves of y that a fully connected F sees beside y, such as 64 for narrow modes of the plane;
+            0 for none.
         network: Your own F, any pytree that maps (y, t) to an array of the shape of y, or to a number with
             ``energy=True``.
         energy: Whether F is a scalar, and scores are gradients: y · f(y, t) with a network f of the shape of y.
@@ -96,6 +98,7 @@ class Diffusion(AbstractConditionalEnergy, AbstractAutoencoder):
         hidden: Sequence[int] = (128, 128, 128),
         channels: Sequence[int] | None = None,
         activation: str = "silu",
+        features: int = 0,
         network: Any = None,
         energy: bool = False,
         noising: AbstractNoising | None = None,
@@ -115,7 +118,9 @@ class Diffusion(AbstractConditionalEnergy, AbstractAutoencoder):
         self.noising = VariancePreserving() if noising is None else noising
         self.network = network
         if network is None:
-            made = time_network(self.space.shape, hidden=hidden, channels=channels, activation=activation, key=key)
+            made = time_network(
+                self.space.shape, hidden=hidden, channels=channels, activation=activation, features=features, key=key
+            )
             self.network = NoiseClock(Potential(made) if energy else made, self.noising)
         self.energy = energy
         self.sampler = DDIM() if sampler is None else sampler

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from energax._errors import ArgumentError
 from energax._typing import PRNGKey
-from energax.energies import ACTIVATIONS, check_activation, strided_convolution
+from energax.energies import ACTIVATIONS, FourierFeatures, check_activation, strided_convolution
 from energax.generative._networks import Dense, as_image, conv_filters, doubled
 
 _NUM_FREQUENCIES = 4
@@ -28,15 +28,18 @@ def time_network(
     hidden: Sequence[int],
     channels: Sequence[int] | None,
     activation: str,
+    features: int,
     key: PRNGKey,
 ) -> TimeDense | UNet:
     """A network of (x, t) with the shape of x: fully connected, or a U-Net where `channels` are given.
 
     Raises:
-        ArgumentError: An unknown activation, or channels for data that are no images.
+        ArgumentError: An unknown activation, channels for data that are no images, or a number of features for these.
     """
     if channels is None:
-        return TimeDense(shape, hidden=hidden, activation=activation, key=key)
+        return TimeDense(shape, hidden=hidden, activation=activation, features=features, key=key)
+    if features:
+        raise ArgumentError(f"Waves of x are for fully connected networks, got features={features} with channels.")
     return UNet(shape, channels=channels, activation=activation, key=key)
 
 
@@ -73,10 +76,12 @@ class TimeDense(eqx.Module):
         shape: Shape of x and of what comes out.
         hidden: Widths of the hidden layers.
         activation: A name of `energies.ACTIVATIONS`.
+        features: Number of random waves of x beside x, `energies.FourierFeatures` of order 1; 0 for none.
         key: Random key of the initial weights.
     """
 
     network: Dense
+    waves: FourierFeatures | None
 
     def __init__(
         self,
@@ -84,13 +89,18 @@ class TimeDense(eqx.Module):
         *,
         hidden: Sequence[int],
         activation: str,
+        features: int = 0,
         key: PRNGKey,
     ) -> None:
-        size = (math.prod(shape) + NUM_FEATURES,)
-        self.network = Dense(size, shape, hidden=hidden, activation=activation, key=key)
+        of_network, of_waves = jax.random.split(key) if features else (key, key)
+        size = math.prod(shape)
+        self.waves = FourierFeatures(size, num_features=features, key=of_waves) if features else None
+        seen = size if self.waves is None else self.waves.size
+        self.network = Dense((seen + NUM_FEATURES,), shape, hidden=hidden, activation=activation, key=of_network)
 
     def __call__(self, x: Array, t: Array) -> Array:
-        return self.network(jnp.concatenate([x.reshape(-1), time_features(t).astype(x.dtype)]))
+        seen = x.reshape(-1) if self.waves is None else self.waves(x.reshape(-1))
+        return self.network(jnp.concatenate([seen, time_features(t).astype(x.dtype)]))
 
 
 class UNet(eqx.Module):
