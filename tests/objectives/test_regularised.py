@@ -78,7 +78,7 @@ def test_energies_of_the_model_count_where_they_are_known(make, key):
 
 def test_of_ladders_the_replicas_at_the_model_count():
     x = jnp.arange(12.0).reshape(3, 2, 2)
-    state = TemperedState(x, jnp.asarray([0.0, 1.0]), jnp.zeros(1), jnp.asarray(0))
+    state = TemperedState(x, jnp.asarray([0.0, 1.0]), jnp.zeros(1), jnp.asarray(0), None)
     rows, weights = model_sample(state)
     np.testing.assert_array_equal(rows, x[:, 1])
     np.testing.assert_allclose(weights, 1 / 3)
