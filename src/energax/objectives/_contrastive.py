@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -111,8 +113,11 @@ class PersistentCD(AbstractObjective):
             raise ArgumentError(
                 f'`restart` is a probability and `start` is "data" or "noise", got {self.restart} and {self.start!r}.'
             )
-        if self.adapt_step_size:
-            check_adapts(self.kernel)
+        self._steps.check()
+
+    @property
+    def _steps(self) -> StepSizes:
+        return StepSizes(self.kernel, self.adapt_step_size)
 
     def check(self, energy: AbstractEnergy) -> None:
         target(energy, self.kernel)
@@ -120,7 +125,7 @@ class PersistentCD(AbstractObjective):
     def init(self, energy: AbstractEnergy, batch: Configuration, *, key: PRNGKey) -> PersistentState:
         size = self.num_chains if self.reservoir is None else self.reservoir
         x = self._fresh(energy, batch, size, key=key)
-        return PersistentState(x, log_step_size(self.kernel))
+        return PersistentState(x, self._steps.first())
 
     def _fresh(self, energy: AbstractEnergy, batch: Configuration, size: int, *, key: PRNGKey) -> Configuration:
         if self.start == "noise":
@@ -140,15 +145,12 @@ class PersistentCD(AbstractObjective):
         before = state.x if everyone else jax.tree.map(lambda leaf: leaf[chosen], state.x)
         if self.restart:
             before = self._restarted(energy, batch, before, key=restart_key)
-        kernel = stepping(self.kernel, state.log_step_size) if self.adapt_step_size else self.kernel
+        kernel = self._steps.at(state.log_step_size)
         ends, info = run_chains(energy, kernel, before, jax.random.split(move_key, self.num_chains), self.num_steps)
         x = ends if everyone else jax.tree.map(lambda leaf, new: leaf.at[chosen].set(new), state.x, ends)
         loss, metrics = contrast(energy, batch, ends)
         metrics = {**metrics, **info, **watch(energy, batch, before, ends)}
-        log_step = state.log_step_size
-        if self.adapt_step_size:
-            log_step = adapted(self.kernel, log_step, info["accept_prob"])
-        return loss, (PersistentState(x, log_step), metrics)
+        return loss, (PersistentState(x, self._steps.after(state.log_step_size, info["accept_prob"])), metrics)
 
     def _restarted(
         self, energy: AbstractEnergy, batch: Configuration, x: Configuration, *, key: PRNGKey
@@ -161,30 +163,41 @@ class PersistentCD(AbstractObjective):
         )
 
 
-def check_adapts(kernel: AbstractKernel) -> None:
-    """Raise `KernelMismatch` for kernels without a step size."""
-    if not isinstance(kernel, AbstractStepSizeKernel):
-        raise KernelMismatch(f"{type(kernel).__name__} has no step size to adapt.")
+@dataclasses.dataclass(frozen=True)
+class StepSizes:
+    """The step sizes of chains that persist, which follow the acceptance if they are to.
 
+    Args:
+        kernel: The transition.
+        adapts: Whether its step size follows its target acceptance.
+    """
 
-def log_step_size(kernel: AbstractKernel) -> Float[Array, ""] | None:
-    """Where an adapted step size begins, None for kernels without one."""
-    return jnp.log(kernel.step_size) if isinstance(kernel, AbstractStepSizeKernel) else None
+    kernel: AbstractKernel
+    adapts: bool
 
+    def check(self) -> None:
+        """Raise `KernelMismatch` if it is to, but there is none."""
+        if self.adapts and not isinstance(self.kernel, AbstractStepSizeKernel):
+            raise KernelMismatch(f"{type(self.kernel).__name__} has no step size to adapt.")
 
-def stepping(kernel: AbstractKernel, log_step: Float[Array, ""] | None) -> AbstractKernel:
-    """The kernel with an adapted step size."""
-    assert isinstance(kernel, AbstractStepSizeKernel)
-    assert log_step is not None
-    return kernel.with_step_size(jnp.exp(log_step))
+    def first(self) -> Float[Array, ""] | None:
+        """Logarithm of the step size before the first update, None for kernels without one."""
+        return jnp.log(self.kernel.step_size) if isinstance(self.kernel, AbstractStepSizeKernel) else None
 
+    def at(self, log_step: Float[Array, ""] | None) -> AbstractKernel:
+        """The kernel of an update."""
+        if not (self.adapts and isinstance(self.kernel, AbstractStepSizeKernel)):
+            return self.kernel
+        assert log_step is not None
+        return self.kernel.with_step_size(jnp.exp(log_step))
 
-def adapted(kernel: AbstractKernel, log_step: Float[Array, ""] | None, accept_prob: Array) -> Float[Array, ""]:
-    """The logarithm of the step size after an update, towards the target acceptance of the kernel."""
-    assert isinstance(kernel, AbstractStepSizeKernel)
-    assert log_step is not None
-    # Robbins-Monro with a constant gain: the target keeps changing, so the gain must not vanish.
-    return log_step + (0.05 * (accept_prob - kernel.target_accept_prob)).astype(log_step.dtype)
+    def after(self, log_step: Float[Array, ""] | None, accept_prob: Array) -> Float[Array, ""] | None:
+        """The logarithm of the step size after an update."""
+        if not (self.adapts and isinstance(self.kernel, AbstractStepSizeKernel)):
+            return log_step
+        assert log_step is not None
+        # Robbins-Monro with a constant gain: the target keeps changing, so the gain must not vanish.
+        return log_step + (0.05 * (accept_prob - self.kernel.target_accept_prob)).astype(log_step.dtype)
 
 
 def run_chains(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,15 +13,7 @@ from energax.densities import AbstractDensity, starting_law
 from energax.energies import AbstractEnergy
 from energax.kernels import AbstractKernel, AbstractStepSizeKernel, target
 from energax.objectives._base import AbstractObjective, Metrics, as_positions, frozen
-from energax.objectives._contrastive import (
-    adapted,
-    check_adapts,
-    check_steps,
-    contrast,
-    log_step_size,
-    stepping,
-    watch,
-)
+from energax.objectives._contrastive import StepSizes, check_steps, contrast, watch
 from energax.paths import AbstractPath, Geometric
 from energax.sampling import replica_step
 
@@ -93,8 +83,11 @@ class TemperedPCD(AbstractObjective):
                 f"num_chains={self.num_chains}, num_levels={self.num_levels}."
             )
         require_exact(self.kernel)
-        if self.adapt_step_size:
-            check_adapts(self.kernel)
+        self._steps.check()
+
+    @property
+    def _steps(self) -> StepSizes:
+        return StepSizes(self.kernel, self.adapt_step_size)
 
     def check(self, energy: AbstractEnergy) -> None:
         target(self._path(energy).at(jnp.ones(())), self.kernel)
@@ -114,31 +107,31 @@ class TemperedPCD(AbstractObjective):
         x = jax.tree.map(lambda row, draw: jnp.concatenate([draw.astype(row.dtype), row[which]], axis=1), rows, draws)
         ts = jnp.linspace(0.0, 1.0, self.num_levels)
         rejection = jnp.full(self.num_levels - 1, 0.5, ts.dtype)
-        return TemperedState(x, ts, rejection, jnp.zeros((), jnp.int32), log_step_size(self.kernel))
+        return TemperedState(x, ts, rejection, jnp.zeros((), jnp.int32), self._steps.first())
 
     def loss(
         self, energy: AbstractEnergy, batch: Configuration, state: TemperedState, *, key: PRNGKey
     ) -> tuple[Scalar, tuple[TemperedState, Metrics]]:
         path = self._path(energy)
-        kernel = stepping(self.kernel, state.log_step_size) if self.adapt_step_size else self.kernel
+        kernel = self._steps.at(state.log_step_size)
         x, swaps, told = move_ladders(path, kernel, state.ts, state.x, state.count, num_steps=self.num_steps, key=key)
         before, after = (jax.tree.map(lambda leaf: leaf[:, -1], tree) for tree in (state.x, x))
         loss, metrics = contrast(energy, batch, after)
-        new = self._levelled(state, x, swaps)
-        if self.adapt_step_size:
-            log_step = adapted(self.kernel, state.log_step_size, told["accept_prob"])
-            new = dataclasses.replace(new, log_step_size=log_step)
+        new = self._next(state, x, swaps, told["accept_prob"])
         health = watch(energy, as_positions(energy, batch), before, after)
         return loss, (new, {**metrics, **health, **told, **travel(new.rejection)})
 
-    def _levelled(self, state: TemperedState, x: Configuration, swaps: Float[Array, " pair"]) -> TemperedState:
-        """Levels move towards equal refusals."""
+    def _next(
+        self, state: TemperedState, x: Configuration, swaps: Float[Array, " pair"], accept_prob: Array
+    ) -> TemperedState:
+        """Levels move towards equal refusals, and the step size towards its acceptance."""
         rejection = refusals(state.rejection, swaps, state.count, memory=_MEMORY)
         # What never refuses still takes some room, so that levels do not fall onto each other.
         barrier = jnp.concatenate([jnp.zeros(1), jnp.cumsum(rejection + 0.01)])
         wanted = jnp.interp(jnp.linspace(0.0, 1.0, self.num_levels) * barrier[-1], barrier, state.ts)
         ts = (state.ts + _PULL * (wanted - state.ts)).at[0].set(0.0).at[-1].set(1.0)
-        return TemperedState(x, ts.astype(state.ts.dtype), rejection, state.count + 1, state.log_step_size)
+        log_step = self._steps.after(state.log_step_size, accept_prob)
+        return TemperedState(x, ts.astype(state.ts.dtype), rejection, state.count + 1, log_step)
 
 
 def require_exact(kernel: AbstractKernel) -> None:

@@ -15,15 +15,7 @@ from energax.densities import AbstractDensity, starting_law
 from energax.energies import AbstractEnergy, Interpolated
 from energax.kernels import AbstractKernel, target
 from energax.objectives._base import AbstractObjective, Metrics, as_positions, frozen, real_arrays
-from energax.objectives._contrastive import (
-    adapted,
-    check_adapts,
-    check_steps,
-    contrast,
-    log_step_size,
-    stepping,
-    watch,
-)
+from energax.objectives._contrastive import StepSizes, check_steps, contrast, watch
 from energax.objectives._tempered import move_ladders, refusals, require_exact, travel
 from energax.paths import AbstractPath
 
@@ -109,8 +101,11 @@ class TrajectoryPCD(AbstractObjective):
         if self.num_models < 2:
             raise ArgumentError(f"TrajectoryPCD stores at least two models, got num_models={self.num_models}.")
         require_exact(self.kernel)
-        if self.adapt_step_size:
-            check_adapts(self.kernel)
+        self._steps.check()
+
+    @property
+    def _steps(self) -> StepSizes:
+        return StepSizes(self.kernel, self.adapt_step_size)
 
     @property
     def _num_levels(self) -> int:
@@ -137,21 +132,19 @@ class TrajectoryPCD(AbstractObjective):
         keys = jax.random.split(key, (self.num_chains, self._num_levels))
         x = as_positions(energy, jax.vmap(jax.vmap(lambda k: law.draw(key=k)))(keys))
         zero = jnp.zeros((), jnp.int32)
-        return TrajectoryState(x, past, jnp.zeros(self.num_models + 1), zero, zero, log_step_size(self.kernel))
+        return TrajectoryState(x, past, jnp.zeros(self.num_models + 1), zero, zero, self._steps.first())
 
     def loss(
         self, energy: AbstractEnergy, batch: Configuration, state: TrajectoryState, *, key: PRNGKey
     ) -> tuple[Scalar, tuple[TrajectoryState, Metrics]]:
         path = self._path(energy, state.past)
         ts = jnp.linspace(0.0, 1.0, self._num_levels)
-        kernel = stepping(self.kernel, state.log_step_size) if self.adapt_step_size else self.kernel
+        kernel = self._steps.at(state.log_step_size)
         x, swaps, told = move_ladders(path, kernel, ts, state.x, state.count, num_steps=self.num_steps, key=key)
         before, after = (jax.tree.map(lambda leaf: leaf[:, -1], tree) for tree in (state.x, x))
         loss, metrics = contrast(energy, batch, after)
         rejection = refusals(state.rejection, swaps, state.count, memory=_MEMORY)
-        log_step = state.log_step_size
-        if self.adapt_step_size:
-            log_step = adapted(self.kernel, log_step, told["accept_prob"])
+        log_step = self._steps.after(state.log_step_size, told["accept_prob"])
         new = TrajectoryState(x, state.past, rejection, state.count + 1, state.stored, log_step)
         new = remember(new, real_arrays(energy))
         health = watch(energy, as_positions(energy, batch), before, after)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from energax._typing import Configuration, PRNGKey, Scalar
 from energax.data import Data
 from energax.kernels import AbstractKernel
-from energax.objectives import AbstractObjective, Metrics
+from energax.objectives import AbstractObjective, Metrics, model_sample
 from energax.studies._restore import Restore
 from energax.systems import Calibration, CalibrationLearner
 from energax.training import AbstractLearner, Learner
@@ -90,7 +90,8 @@ class Recipe:
         if not self.persistent:
             return None
         of_objective, _ = state.objective_state
-        return of_objective.x
+        found = model_sample(of_objective)
+        return None if found is None else found[0]
 
 
 @dataclasses.dataclass(frozen=True)
